@@ -1,0 +1,248 @@
+"""How fast the engines are, beside the same network in the libraries a user could take instead.
+
+One process, cases in turns, medians with spread; a control that uses none of the libraries voids the
+run when it varies by more than a tenth. Needs the `train` extra. Prints a table, writes JSON.
+
+    python benchmarks/engines.py --json benchmarks/results/engines.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import openvino as ov
+import torch
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from idrn_trt.bench.machine import cpu, versions
+from idrn_trt.bench.measure import CONTROL, Samples, interleave, load_average
+from idrn_trt.bench.peak import int8_loads
+from idrn_trt.engines import open_engine
+from idrn_trt.files import write_text
+from idrn_trt.tables import table
+from idrn_trt.toolchain.net import IDRN, NetConfig, cost
+from idrn_trt.zoo import DEFAULT_MODEL, Model, find_model
+
+Case = Callable[[], object]
+
+# A run whose control varied more than this says nothing.
+MOST_CONTROL_SPREAD = 0.10
+
+
+def smooth_window(side: int, seed: int = 0) -> np.ndarray:
+    """A picture with smooth areas and noise, uint8 (1, side, side, 3): latency hardly depends on it."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
+    base = np.stack([x, y, (x + y) / 2], -1) * 200
+    return np.clip(base + rng.normal(20, 8, base.shape), 0, 255).astype(np.uint8)[None]
+
+
+def torch_cases(network: NetConfig, window: np.ndarray, threads: int) -> dict[str, Case]:
+    """The network in torch, channels-last, float32 and bfloat16; weights are seeded."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    nchw = torch.from_numpy(window).permute(0, 3, 1, 2).float().div(255)
+    lr = nchw.contiguous(memory_format=torch.channels_last)
+    cases: dict[str, Case] = {}
+    for name, kind in (("torch fp32", torch.float32), ("torch bf16", torch.bfloat16)):
+        net = IDRN(network).eval().to(kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        cases[name] = _inference(net, lr.to(kind))
+    return cases
+
+
+def _inference(net: IDRN, lr: torch.Tensor) -> Case:
+    def run() -> object:
+        with torch.inference_mode():
+            return net(lr)
+
+    return run
+
+
+def openvino_case(data: bytes, lr: np.ndarray, hint: str, threads: int) -> Case:
+    """A model file as it is through OpenVINO's own calls: float NCHW in and out, static shape."""
+    core = ov.Core()
+    graph = core.read_model(data)
+    graph.reshape(list(lr.shape))
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": hint,
+    }
+    request = core.compile_model(graph, "CPU", settings).create_infer_request()
+    request.set_input_tensor(ov.Tensor(lr, shared_memory=True))
+    return request.infer
+
+
+def onnxruntime_case(data: bytes | str, lr: np.ndarray, threads: int) -> Case:
+    """A model file through ONNX Runtime's CPU provider."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Spinning on after a call would steal the cores of the case that is timed next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"lr": lr})
+
+
+class _Windows(CalibrationDataReader):  # type: ignore[misc]
+    """Seeded pictures for ONNX Runtime's own quantiser: its file is timed here, never used."""
+
+    def __init__(self, side: int) -> None:
+        self.left = [smooth_window(side, seed) for seed in range(8)]
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        if not self.left:
+            return None
+        return {"lr": nchw(self.left.pop())}
+
+
+def nchw(window: np.ndarray) -> np.ndarray:
+    """uint8 NHWC -> float32 NCHW in [0, 1]."""
+    return np.ascontiguousarray(window.transpose(0, 3, 1, 2)).astype(np.float32) / 255
+
+
+def onnxruntime_int8_files(model: Path, folder: Path, side: int) -> dict[str, str]:
+    """The fp32 file quantised by ONNX Runtime itself, in its two formats: what its user would do."""
+    files = {}
+    for name, form in (("QDQ", QuantFormat.QDQ), ("QOperator", QuantFormat.QOperator)):
+        target = folder / f"ort-{name}.onnx"
+        quantize_static(
+            str(model), str(target), _Windows(side), quant_format=form, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        files[f"ONNX Runtime int8, its own {name}"] = str(target)
+    return files
+
+
+def raw_openvino(engine: Any) -> Case:
+    """The bare call that `Engine.run` wraps: the engine's own compiled graph, without its checks."""
+    graph = next(iter(engine._graphs.values()))  # noqa: SLF001 (this is what is measured)
+    return graph._request.infer  # type: ignore[no-any-return]  # noqa: SLF001
+
+
+def measure(model: Model, side: int, threads: int, rounds: int) -> dict[str, Samples]:
+    """Every case on one window of side x side."""
+    window = smooth_window(side)
+    lr = nchw(window)
+    fp32 = model.read("fp32")
+    cases: dict[str, Case] = {}
+    for precision in ("int8", "bf16", "fp32"):
+        engine = open_engine(model, engine="openvino", precision=precision, threads=threads)
+        engine.run(window)
+        cases[f"Engine.run openvino {precision}"] = lambda engine=engine: engine.run(window)
+        if precision == "int8":
+            cases["raw OpenVINO call int8"] = raw_openvino(engine)
+    ort = open_engine(model, engine="onnxruntime", precision="int8", threads=threads)
+    cases["Engine.run onnxruntime int8"] = lambda: ort.run(window)
+    cases["OpenVINO f32"] = openvino_case(fp32, lr, "f32", threads)
+    cases["OpenVINO bf16"] = openvino_case(fp32, lr, "bf16", threads)
+    cases["ONNX Runtime fp32"] = onnxruntime_case(fp32, lr, threads)
+    cases["ONNX Runtime int8, our file"] = onnxruntime_case(model.read("int8-cpu"), lr, threads)
+    cases.update(torch_cases(NetConfig(**model.manifest.network), window, threads))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in onnxruntime_int8_files(model.file("fp32"), Path(folder), side).items():
+            cases[name] = onnxruntime_case(path, lr, threads)
+        return interleave(cases, rounds=rounds, threads=threads)
+
+
+def measure_peak(threads: int, rounds: int) -> tuple[dict[str, dict[str, float]], float]:
+    """Every int8 load's figures, and the best MAC/s."""
+    loads = int8_loads(threads)
+    taken = interleave({load.name: load.run for load in loads}, rounds=rounds, threads=threads)
+    rows = {
+        load.name: {**taken[load.name].to_dict(), "tmac_s": load.macs / taken[load.name].p50 / 1e9}
+        for load in loads
+    }
+    return rows, max(row["tmac_s"] for row in rows.values()) * 1e12
+
+
+def start_up_s(model: Model, rounds: int) -> dict[str, list[float]]:
+    """Whole processes: `import idrn_trt` over the bare interpreter, and start to first face."""
+    first = (
+        "import numpy as np; from idrn_trt import open_engine;"
+        f"e = open_engine({str(model.folder)!r}, engine='openvino', precision='int8');"
+        "e.run(np.zeros((1, 32, 32, 3), np.uint8))"
+    )
+    commands = {"python": "pass", "import idrn_trt": "import idrn_trt", "first face": first}
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(rounds + 1):
+        for name, code in commands.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            if turn:  # the first turn warms the caches
+                taken[name].append(time.perf_counter() - start)
+    return taken
+
+
+def main() -> int:
+    """Measure, print, write; exit 1 when the control voids the run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--window", type=int, default=32, metavar="PX")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    model = find_model(args.model)
+    load_before = load_average()
+    peak_rows, peak = measure_peak(args.threads, max(3, args.rounds // 3))
+    taken = measure(model, args.window, args.threads, args.rounds)
+    start_up = start_up_s(model, 7)
+    macs = cost(NetConfig(**model.manifest.network), args.window, args.window).macs
+    ours = taken["Engine.run openvino int8"].p50
+    rows = [
+        (name, *(f"{s.percentile(p):.2f}" for p in (50, 90, 99)), f"{s.spread:.2f}",
+         f"{ours / s.p50:.2f}", f"{macs / s.p50 / 1e6:.0f}")
+        for name, s in sorted(taken.items(), key=lambda item: item[1].p50)
+    ]  # fmt: skip
+    print(table(("case", "p50 ms", "p90", "p99", "spread", "ours/it", "GMAC/s"), rows))
+    share = macs / (ours / 1e3) / peak
+    print(f"peak {peak / 1e12:.3f} TMAC/s int8; {model.name} reaches {share:.0%} of it")
+    medians = {name: float(np.median(seconds)) for name, seconds in start_up.items()}
+    print(f"process start to first face {medians['first face']:.2f} s, import idrn_trt over python "
+          f"{(medians['import idrn_trt'] - medians['python']) * 1e3:.0f} ms")  # fmt: skip
+    void = taken[CONTROL].spread > MOST_CONTROL_SPREAD
+    document = {
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "machine": cpu(),
+        "versions": versions("numpy", "openvino", "onnxruntime", "torch", "idrn-trt"),
+        "threads": args.threads,
+        "window_px": args.window,
+        "model": model.name,
+        "model_sha256": {kind: file.sha256 for kind, file in model.files.items()},
+        "load_average": {"before": load_before, "after": load_average()},
+        "control_spread": round(taken[CONTROL].spread, 4),
+        "void": void,
+        "cases": {name: samples.to_dict() for name, samples in taken.items()},
+        "ratio_of_ours": {name: round(ours / s.p50, 4) for name, s in taken.items()},
+        "int8_peak": {"tmac_s": peak / 1e12, "loads": peak_rows, "share": round(share, 4)},
+        "start_up_s": {name: round(value, 4) for name, value in medians.items()},
+    }
+    if args.json is not None:
+        write_text(args.json, json.dumps(document, indent=1) + "\n")
+    if void:
+        print(
+            f"void: the control's spread is {taken[CONTROL].spread:.0%}, the machine is not quiet"
+        )
+    return 1 if void else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

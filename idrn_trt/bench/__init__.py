@@ -1,0 +1,1 @@
+"""The latency benchmark: measuring, and saying under which conditions."""

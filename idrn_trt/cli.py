@@ -1,0 +1,71 @@
+"""The command line: picks the verb, and turns its errors into one line and an exit code.
+
+Exit codes: 0 done, 1 something failed, 2 the command was wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import idrn_trt
+from idrn_trt._imports import explain_import_error
+from idrn_trt.commands import doctor, evaluate, export, models, quantise, train, upscale
+from idrn_trt.errors import IdrnError, OptionError
+
+VERBS = (upscale, doctor, models, train, evaluate, export, quantise)
+
+EPILOG = """\
+examples:
+  idrn-trt upscale photo.jpg                 photo.sr.png beside it, every small face made clear
+  idrn-trt upscale photos/ -o clear/         a folder, mirrored
+  idrn-trt doctor                            what works on this machine, and why the rest does not
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole parser; standard library only."""
+    parser = argparse.ArgumentParser(
+        prog="idrn-trt",
+        description="Face super-resolution (IDRN) on any CPU or GPU.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"idrn-trt {idrn_trt.__version__}")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the whole traceback of an error"
+    )
+    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("idrn-trt: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not an error of ours. Point stdout elsewhere so
+        # that the interpreter's own flush at exit stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except IdrnError as error:
+        if args.traceback:
+            raise
+        print(f"idrn-trt: {error}", file=sys.stderr)
+        return 2 if isinstance(error, OptionError) else 1
+    except ImportError as error:
+        explanation = explain_import_error(error)
+        if args.traceback or explanation is None:
+            raise
+        print(f"idrn-trt: {explanation}", file=sys.stderr)
+        return 1

@@ -1,0 +1,50 @@
+"""`idrn-trt export`: a checkpoint becomes a model folder with a manifest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from idrn_trt.errors import OptionError
+
+EPILOG = """\
+examples:
+  idrn-trt export runs/mine/weights.safetensors -o models/idrn-d8-w64-x4
+  idrn-trt export runs/mine/weights.safetensors -o models/mine --evaluate folder:faces/test
+
+needs the extra `train`: pip install "idrn-trt[train]"
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add this verb to the command line."""
+    parser = verbs.add_parser(
+        "export",
+        help="turn trained weights into a model folder (ONNX and manifest)",
+        description="Export weights to ONNX, simplified, folded and checked against torch.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="weights.safetensors or checkpoint.safetensors of a run")
+    add("-o", "--output", required=True, type=Path, metavar="DIR", help="the model's folder")
+    add("--name", help="the model's name (default: the folder's)")
+    add("--licence", default="", help="of the training data, for the manifest")
+    add("--evaluate", metavar="folder:DIR", help="measure PSNR-Y on these crops into the manifest")
+    add("--unfolded", action="store_true", help="keep the last convolution at full resolution")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the folder and say what was measured."""
+    name = args.name or args.output.resolve().name
+    if not name:
+        raise OptionError(f"no model name in {str(args.output)!r}: give one with --name")
+    from idrn_trt.toolchain.package import package_model
+
+    for line in package_model(
+        args.checkpoint, args.output, name=name, licence=args.licence,
+        evaluate_on=args.evaluate, folded=not args.unfolded,
+    ):  # fmt: skip
+        print(line)
+    return 0

@@ -1,0 +1,128 @@
+"""IDRN in ONNX Runtime: the second opinion on a CPU, and CUDA where its GPU build is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from idrn_trt.engines._onnx_file import load_onnx, precisions_from
+from idrn_trt.engines._probe import usable_cores
+from idrn_trt.engines.base import OPENING_WINDOW_PX, EngineBase, UInt8, check_sane
+from idrn_trt.errors import DeviceError, ModelError, OptionError
+from idrn_trt.types import EngineSpec, Precision
+from idrn_trt.zoo import Model
+
+NAME = "onnxruntime"
+
+# Most exact first. ONNX Runtime computes in the file's own types.
+_FILES: dict[Precision, tuple[str, ...]] = {
+    "fp32": ("fp32",),
+    "fp16": ("fp16",),
+    "int8": ("int8-cpu",),
+}
+_FATAL_ONLY = 4
+
+
+def version() -> str:
+    """ONNX Runtime's version."""
+    return str(ort.__version__)
+
+
+def precisions(kinds: set[str]) -> list[Precision]:
+    """What can be computed from these kinds of model files, most exact first."""
+    return precisions_from(kinds, _FILES)
+
+
+class OnnxRuntimeEngine(EngineBase):
+    """One model file in one session; any window, any batch.
+
+    threads: for the computation; None takes every core this process may use. Raises ModelError for a
+    file that is not a model of ours, OptionError for a precision there is not.
+    """
+
+    def __init__(self, model: Model, precision: Precision, threads: int | None = None) -> None:
+        if precision not in _FILES:
+            raise OptionError(
+                f"engine 'onnxruntime' has no precision {precision!r}: expected one of "
+                f"{', '.join(_FILES)}"
+            )
+        file = load_onnx(model, _FILES[precision])
+        self._session, notes = _session(file.data, model, threads)
+        spec = EngineSpec(
+            engine=NAME,
+            model=model.name,
+            scale=_scale(self._session, model),
+            precision=precision,
+            model_sha256=file.sha256,
+        )
+        super().__init__(spec, notes)
+        check_sane(self)
+
+    def _compute(self, batch: UInt8, out: UInt8) -> None:
+        lr = np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
+        lr *= np.float32(1 / 255)
+        try:
+            sr = _run(self._session, lr)
+        except Exception as error:  # its exceptions share no base but Exception
+            raise DeviceError(f"ONNX Runtime failed: {error}") from error
+        # Overflow to NaN or infinity inside the network is not a fault of this conversion.
+        with np.errstate(invalid="ignore", over="ignore"):
+            sr *= 255
+            np.clip(sr, 0, 255, out=sr)
+            np.rint(sr, out=sr)
+            np.copyto(out, sr.transpose(0, 2, 3, 1), casting="unsafe")
+
+    def _release(self) -> None:
+        del self._session
+
+
+def _session(data: bytes, model: Model, threads: int | None) -> tuple[Any, list[str]]:
+    """The session, and a note where the GPU that is there was not taken."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY  # failures arrive as exceptions
+    wanted = [p for p in ("CUDAExecutionProvider",) if p in ort.get_available_providers()]
+    try:
+        session = ort.InferenceSession(
+            data, sess_options=options, providers=[*wanted, "CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions share no base but Exception
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(f"ONNX Runtime cannot open model {model.name!r}: {reason}") from error
+    missed = [p for p in wanted if p not in session.get_providers()]
+    return session, [f"ONNX Runtime's {p} did not start: on the CPU instead" for p in missed]
+
+
+def _run(session: Any, lr: Any) -> Any:
+    return session.run(None, {session.get_inputs()[0].name: lr})[0]
+
+
+def _scale(session: Any, model: Model) -> int:
+    """The scale, read from what comes out for one window and held against the manifest."""
+    ends = [*session.get_inputs(), *session.get_outputs()]
+    if len(ends) != 2 or any(end.type != "tensor(float)" or len(end.shape) != 4 for end in ends):
+        described = ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
+        raise ModelError(
+            f"model {model.name!r} has the ends {described}, expected one input and one output, "
+            "float32 (N, 3, h, w)"
+        )
+    side = OPENING_WINDOW_PX
+    try:
+        shape = _run(session, np.zeros((1, 3, side, side), np.float32)).shape
+    except Exception as error:  # its exceptions share no base but Exception
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(f"model {model.name!r} takes no {side}x{side} window: {reason}") from error
+    scale = int(shape[2]) // side
+    if scale not in {2, 3, 4} or shape != (1, 3, scale * side, scale * side):
+        raise ModelError(
+            f"model {model.name!r} makes {shape} of {side}x{side}, expected 2 to 4 times and RGB"
+        )
+    if model.scale not in {None, scale}:
+        raise ModelError(f"model {model.name!r} has scale {scale}, its manifest says {model.scale}")
+    return scale
+
+
+OPEN = OnnxRuntimeEngine

@@ -1,0 +1,1 @@
+"""From a frame to face windows and back: detection, window geometry, paste-back."""

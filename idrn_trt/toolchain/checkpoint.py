@@ -1,0 +1,139 @@
+"""Checkpoints: weights, optimiser state and recipe in one safetensors file.
+
+Nothing here unpickles. A checkpoint is written to a temporary file and renamed, so the previous one
+stays valid until the new one is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from idrn_trt.errors import ModelError, SinkError
+from idrn_trt.toolchain.net import IDRN, NetConfig
+
+FORMAT = 1
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """What a checkpoint file holds; `optimiser` maps parameter name -> {state name: tensor}."""
+
+    config: NetConfig
+    weights: dict[str, Tensor]
+    optimiser: dict[str, dict[str, Tensor]]
+    recipe: dict[str, Any]
+    progress: dict[str, Any]
+
+    def network(self) -> IDRN:
+        """The network with these weights, in float32 and evaluation mode. Raises ModelError."""
+        net = IDRN(self.config)
+        load_weights(net, self.weights)
+        return net.eval()
+
+
+def load_weights(net: IDRN, weights: dict[str, Tensor]) -> None:
+    """Copy `weights` into the network. Raises ModelError when they are not this network's."""
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"the weights do not fit {net.config}: {error}") from error
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `checkpoint` to `path` all at once.
+
+    Missing folders are made. Raises SinkError; an older file then stays as it was.
+    """
+    tensors = {f"weights.{name}": tensor for name, tensor in checkpoint.weights.items()}
+    for name, state in checkpoint.optimiser.items():
+        tensors.update({f"optimiser.{key}.{name}": tensor for key, tensor in state.items()})
+    meta = {
+        "format": FORMAT,
+        "config": checkpoint.config.to_dict(),
+        "recipe": checkpoint.recipe,
+        "progress": checkpoint.progress,
+    }
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        save_file(contiguous, part, metadata={"idrn_trt": json.dumps(meta)})
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        raise SinkError(f"cannot write checkpoint {str(path)!r}: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint written by `save_checkpoint`. Raises ModelError for anything else."""
+    if not path.is_file():
+        raise ModelError(f"no checkpoint at {str(path)!r}")
+    weights: dict[str, Tensor] = {}
+    optimiser: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {})["idrn_trt"])
+            for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+                group, _, name = key.partition(".")
+                if group == "weights":
+                    weights[name] = file.get_tensor(key)
+                else:
+                    state, _, parameter = name.partition(".")
+                    optimiser.setdefault(parameter, {})[state] = file.get_tensor(key)
+        if meta["format"] != FORMAT:
+            raise ModelError(
+                f"checkpoint {str(path)!r} has format {meta['format']!r}, expected {FORMAT}"
+            )
+        config = NetConfig(**meta["config"])
+        return Checkpoint(config, weights, optimiser, meta["recipe"], meta["progress"])
+    except ModelError:
+        raise
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{str(path)!r} is not a checkpoint of idrn_trt: {type(error).__name__}: {error}"
+        ) from error
+
+
+def optimiser_state(
+    net: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, dict[str, Tensor]]:
+    """The optimiser's tensors by parameter name."""
+    return {
+        name: {k: v for k, v in optimiser.state[p].items() if isinstance(v, Tensor)}
+        for name, p in net.named_parameters()
+        if p in optimiser.state
+    }
+
+
+def restore_optimiser(
+    net: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    state: dict[str, dict[str, Tensor]],
+) -> None:
+    """Give the optimiser back the tensors that `optimiser_state` took.
+
+    Raises ModelError when a parameter has none, as in a file of final weights.
+    """
+    for name, parameter in net.named_parameters():
+        if name not in state:
+            raise ModelError(
+                f"the checkpoint holds no optimiser state for {name!r}: expected one to resume "
+                "from, not a file of final weights"
+            )
+        optimiser.state[parameter] = {
+            # Adam keeps its step counter on the CPU, its moments beside the parameter.
+            key: tensor if key == "step" else torch.empty_like(parameter).copy_(tensor)
+            for key, tensor in state[name].items()
+        }

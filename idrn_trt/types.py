@@ -1,0 +1,100 @@
+"""The nouns of the runtime. Standard library only at run time.
+
+Letters used in shapes throughout the package: N batch, C channels, h and w low-resolution height and
+width, H and W a frame's height and width, s scale. At the edges (frames, windows, engine batches) an
+image is uint8 RGB in rows, (H, W, 3); inside model files it is float32 RGB in [0, 1], NCHW.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    UInt8 = npt.NDArray[np.uint8]
+
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+View = Literal["frame", "faces", "side-by-side"]
+VIEWS: tuple[View, ...] = ("frame", "faces", "side-by-side")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A face's rectangle in frame pixels: left, top, width, height. May reach over the frame's edge."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A detected face; score is the detector's own, higher is surer, comparable within one detector."""
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A square of native pixels around a face: left, top and side in frame pixels.
+
+    It lies inside the frame, except that a frame smaller than the window is centred in it; x or y is
+    then negative and the missing pixels are reflected ones.
+    """
+
+    x: int
+    y: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpec:
+    """What an opened engine is and takes.
+
+    engine: registry name. model: the model's name. scale: s. precision: what it computes in.
+    windows: the legal (h, w), or None for any of at least min_window_px a side.
+    max_batch: the largest N of one call. model_sha256: of the model file, "" for an engine without.
+    """
+
+    engine: str
+    model: str
+    scale: int
+    precision: Precision
+    model_sha256: str = ""
+    windows: tuple[tuple[int, int], ...] | None = None
+    min_window_px: int = 8
+    max_batch: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FaceResult:
+    """One upscaled face: lr is the window's own pixels (side, side, 3), sr the network's answer.
+
+    sr is (s*side, s*side, 3). Both are copies that the caller owns. box is in input pixels.
+    """
+
+    box: Box
+    score: float
+    window: Window
+    lr: UInt8
+    sr: UInt8
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What `Upscaler.upscale` returns for one frame.
+
+    frame: uint8 RGB at the output size, owned by the caller. faces: those upscaled, in the detector's
+    order. too_large: faces bigger than the largest window, left to the plain resize.
+    times_ms: wall time per stage: detect, window, engine, paste (background resize included), total.
+    """
+
+    frame: UInt8
+    faces: list[FaceResult]
+    too_large: list[Face] = field(default_factory=list)
+    times_ms: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,174 @@
+"""The product in one class: detect the faces, cut their windows, run the network, paste back. No threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from idrn_trt.engines import open_engine
+from idrn_trt.engines.base import Engine
+from idrn_trt.errors import OptionError
+from idrn_trt.faces.detect import Detector, open_detector
+from idrn_trt.faces.layout import background, output_size
+from idrn_trt.faces.paste import paste
+from idrn_trt.faces.window import cut, group_by_side, window_for
+from idrn_trt.types import Face, FaceResult, Result, Window
+from idrn_trt.zoo import DEFAULT_MODEL, Model
+
+UInt8 = npt.NDArray[np.uint8]
+
+
+class Upscaler:
+    """Frames in, frames with clear faces out.
+
+    model: a name of the zoo, a model folder, or an .onnx file. engine: a registry name, "auto", or an
+    opened Engine, which then stays the caller's to close and makes model, precision and threads moot.
+    detector: "haar", "yunet" (with detector_model, its file), or a Detector. min_face_px: the smallest
+    face worth finding, in frame pixels; detect_upscaled lets the detector enlarge the frame for it.
+    out_size: (width, height) of the result in pixels; frame_scale: 1, 2 or 4 times the input; with
+    neither, as large as the model's scale allows within 1920x1080, and never smaller than the input.
+
+    One object serves one thread at a time. Raises OptionError, ModelError or BackendUnavailable.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model = DEFAULT_MODEL,
+        engine: str | Engine = "auto",
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+        detector: str | Detector = "haar",
+        detector_model: Path | None = None,
+        min_face_px: int = 24,
+        detect_upscaled: bool = False,
+        out_size: tuple[int, int] | None = None,
+        frame_scale: int | None = None,
+    ) -> None:
+        if isinstance(detector, str):
+            detector = open_detector(
+                detector,
+                min_face_px=min_face_px,
+                model_file=detector_model,
+                upscale=detect_upscaled,
+            )
+        self.detector = detector
+        self.out_size = out_size
+        self.frame_scale = frame_scale
+        self._owns_engine = isinstance(engine, str)
+        if isinstance(engine, str):
+            engine = open_engine(model, engine=engine, precision=precision, threads=threads)
+        self.engine = engine
+
+    @property
+    def notes(self) -> list[str]:
+        """Why a slower path was taken, one sentence each."""
+        return list(self.engine.notes)
+
+    def upscale(self, frame: UInt8) -> Result:
+        """The frame at its output size with every face made by the network.
+
+        frame: uint8 RGB (H, W, 3); OpenCV's pictures are BGR: pass `bgr[..., ::-1]`. It is read only
+        and not kept. Raises OptionError for anything else.
+        """
+        frame = _checked(frame)
+        clock = _Clock()
+        with clock.stage("detect"):
+            faces = self.detector.detect(frame)
+        with clock.stage("window"):
+            placed, too_large = _place(faces, frame)
+            crops = [cut(frame, window) for _, window in placed]
+        with clock.stage("engine"):
+            pictures = self._run([window for _, window in placed], crops)
+        results = [
+            FaceResult(face.box, face.score, window, lr, sr)
+            for (face, window), lr, sr in zip(placed, crops, pictures, strict=True)
+        ]
+        with clock.stage("paste"):
+            picture = self._compose(frame, results)
+        return Result(picture, results, too_large, clock.times_ms())
+
+    def _run(self, windows: Sequence[Window], crops: Sequence[UInt8]) -> list[UInt8]:
+        """Every crop through the network, one engine call for all windows of one side."""
+        pictures: list[UInt8] = [np.empty(0, np.uint8)] * len(crops)
+        step = self.engine.spec.max_batch
+        for places in group_by_side(windows).values():
+            for first in range(0, len(places), step):
+                some = places[first : first + step]
+                batch = self.engine.run(np.stack([crops[i] for i in some]))
+                for place, picture in zip(some, batch, strict=True):
+                    pictures[place] = picture.copy()  # the batch is the engine's own buffer
+        return pictures
+
+    def _compose(self, frame: UInt8, faces: Sequence[FaceResult]) -> UInt8:
+        height, width = frame.shape[:2]
+        scale = self.engine.spec.scale
+        out_w, out_h = output_size(
+            width, height, out_size=self.out_size, frame_scale=self.frame_scale, model_scale=scale
+        )
+        picture = background(frame, out_w, out_h)
+        for face in faces:
+            paste(picture, face.window, face.sr, scale, (width, height))
+        return picture
+
+    def close(self) -> None:
+        """Release the engine if it is ours; may be called more than once."""
+        if self._owns_engine:
+            self.engine.close()
+
+    def __enter__(self) -> Upscaler:  # noqa: PYI034 (typing.Self needs Python 3.11)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Clock:
+    """Wall time of named stages."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter_ns()
+        self._times_ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter_ns()
+        yield
+        self._times_ms[name] = (time.perf_counter_ns() - start) / 1e6
+
+    def times_ms(self) -> dict[str, float]:
+        return {**self._times_ms, "total": (time.perf_counter_ns() - self._start) / 1e6}
+
+
+def _checked(frame: UInt8) -> UInt8:
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        kind = getattr(frame, "dtype", type(frame).__name__)
+        raise OptionError(f"a frame must be a uint8 array, got {kind}")
+    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise OptionError(f"a frame must be RGB of shape (H, W, 3), got {frame.shape}")
+    return np.ascontiguousarray(frame)
+
+
+def _place(faces: Sequence[Face], frame: UInt8) -> tuple[list[tuple[Face, Window]], list[Face]]:
+    """Faces with their windows, and the faces that no window holds."""
+    height, width = frame.shape[:2]
+    placed: list[tuple[Face, Window]] = []
+    too_large: list[Face] = []
+    for face in faces:
+        window = window_for(face.box, height, width)
+        if window is None:
+            too_large.append(face)
+        else:
+            placed.append((face, window))
+    return placed, too_large

@@ -1,0 +1,51 @@
+"""What of a result is shown: the whole frame, its faces only, or the frame beside plain interpolation."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from idrn_trt.faces.layout import background
+from idrn_trt.types import Result
+
+UInt8 = npt.NDArray[np.uint8]
+
+GAP_PX = 4
+# Faces stand on mid grey: neither bright nor dark skin is set off by it.
+GREY = 128
+
+
+def compose(view: str, frame: UInt8, result: Result) -> UInt8 | None:
+    """The picture of `view` ("frame", "faces" or "side-by-side"), uint8 RGB.
+
+    frame is the input, (H, W, 3). None for "faces" when there is none.
+    """
+    if view == "frame":
+        return result.frame
+    if view == "side-by-side":
+        height, width = result.frame.shape[:2]
+        return np.hstack([background(frame, width, height), result.frame])
+    return faces_sheet(result)
+
+
+def faces_sheet(result: Result) -> UInt8 | None:
+    """Every face at model scale in rows, each over its own bicubic enlargement; None without a face.
+
+    A row is as many faces as make the sheet about square.
+    """
+    if not result.faces:
+        return None
+    cell = max(face.sr.shape[0] for face in result.faces)
+    columns = int(np.ceil(np.sqrt(2 * len(result.faces))))
+    columns = min(columns, len(result.faces))
+    rows = -(-len(result.faces) // columns)
+    pitch_x, pitch_y = cell + GAP_PX, 2 * cell + 2 * GAP_PX
+    sheet = np.full((rows * pitch_y - GAP_PX, columns * pitch_x - GAP_PX, 3), GREY, np.uint8)
+    for index, face in enumerate(result.faces):
+        row, column = divmod(index, columns)
+        top, left, side = row * pitch_y, column * pitch_x, face.sr.shape[0]
+        plain = cv2.resize(face.lr, (side, side), interpolation=cv2.INTER_CUBIC)
+        sheet[top : top + side, left : left + side] = plain
+        sheet[top + cell : top + cell + side, left : left + side] = face.sr
+    return sheet

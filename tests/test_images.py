@@ -1,0 +1,186 @@
+"""Pictures in and out of files, good and bad."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from idrn_trt.errors import OptionError, SinkError, SourceError
+from idrn_trt.images import find_images, read_image, write_image
+
+
+def gradient(height: int = 20, width: int = 30) -> np.ndarray:
+    """A picture in which every pixel differs from its neighbours."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 8 % 256, y * 12 % 256, (x + y) * 5 % 256], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp", ".jpg"])
+def test_round_trip(tmp_path: Path, suffix: str) -> None:
+    """What is written is read back: exactly where the format is lossless, closely where it is not."""
+    path = tmp_path / ("picture" + suffix)
+    write_image(path, gradient())
+    back = read_image(path).astype(int)
+    worst = 0 if suffix in {".png", ".bmp", ".tif"} else 60
+    assert np.abs(back - gradient()).max() <= worst
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_one_pixel(tmp_path: Path) -> None:
+    """A picture of 1x1 px is a picture."""
+    write_image(tmp_path / "dot.png", np.full((1, 1, 3), 7, np.uint8))
+    assert read_image(tmp_path / "dot.png").tolist() == [[[7, 7, 7]]]
+
+
+def test_orientation_is_applied(tmp_path: Path) -> None:
+    """A picture that its EXIF data says lies on its side is returned upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise to see it upright
+    Image.fromarray(gradient()).save(tmp_path / "side.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "side.png"), np.rot90(gradient(), -1))
+
+
+def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
+    """16-bit grey values are scaled to 8 bits, not clipped."""
+    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    assert read_image(tmp_path / "deep.png")[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "1", "LA"])
+def test_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    """Greyscale, palette, CMYK and alpha pictures come out as RGB of the same size."""
+    suffix = ".tif" if mode == "CMYK" else ".png"
+    Image.fromarray(gradient()).convert(mode).save(tmp_path / ("m" + suffix))
+    rgb = read_image(tmp_path / ("m" + suffix))
+    assert rgb.shape == (20, 30, 3)
+    assert rgb.dtype == np.uint8
+
+
+def test_pixel_limit_is_checked_before_decoding(tmp_path: Path) -> None:
+    """A header that promises more pixels than allowed is refused; its body is never looked at."""
+    head = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    with pytest.raises(SourceError, match=r"60000x60000 = 3,600,000,000 pixels.*--max-pixels"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_pixel_limit_can_be_raised(tmp_path: Path) -> None:
+    """The limit is the caller's: 600 pixels are too many for 599 and fine for 600."""
+    write_image(tmp_path / "p.png", gradient())
+    with pytest.raises(SourceError, match="limit of 599"):
+        read_image(tmp_path / "p.png", max_pixels=599)
+    assert read_image(tmp_path / "p.png", max_pixels=600).shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(b"", "empty"), (b"not a picture at all", "not a picture"), (b"\x89PNG\r\n\x1a\n", "picture")],
+    ids=["empty", "text", "signature-only"],
+)
+def test_bad_files_give_one_line(tmp_path: Path, content: bytes, word: str) -> None:
+    """Empty files and files of another kind end in a SourceError of one line that names the file."""
+    path = tmp_path / "bad.png"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=word) as caught:
+        read_image(path)
+    assert "bad.png" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
+def test_truncated_files_are_refused(tmp_path: Path, suffix: str) -> None:
+    """A picture file cut off at any of several places is an error, never a half grey picture."""
+    whole = tmp_path / ("whole" + suffix)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    write_image(whole, noise)
+    data = whole.read_bytes()
+    for share in (0.02, 0.3, 0.9):
+        cut = tmp_path / ("cut" + suffix)
+        cut.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(SourceError):
+            read_image(cut)
+
+
+def test_random_damage_never_escapes(tmp_path: Path) -> None:
+    """Bytes flipped anywhere give a picture or a SourceError, and no other exception."""
+    rng = np.random.default_rng(1)
+    for suffix in (".png", ".jpg", ".webp", ".tif"):
+        path = tmp_path / ("d" + suffix)
+        write_image(path, gradient())
+        original = bytearray(path.read_bytes())
+        for _ in range(60):
+            damaged = bytearray(original)
+            for place in rng.integers(0, len(damaged), 4):
+                damaged[place] = rng.integers(0, 256)
+            path.write_bytes(damaged)
+            with contextlib.suppress(SourceError):
+                assert read_image(path, max_pixels=10_000).ndim == 3
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is named, with the system's reason."""
+    with pytest.raises(SourceError, match=r"gone\.png.*no such file"):
+        read_image(tmp_path / "gone.png")
+
+
+def test_a_full_disk_leaves_the_older_file(tmp_path: Path) -> None:
+    """Where no more bytes can be written, the older file stays whole and nothing else is left."""
+    path = tmp_path / "p.png"
+    write_image(path, gradient())
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        with pytest.raises(SinkError, match=r"cannot write picture .*p\.png"):
+            write_image(path, gradient()[::-1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["p.png"]
+
+
+def test_a_folder_in_the_way(tmp_path: Path) -> None:
+    """A folder that has the target's name is reported, and no temporary file is left."""
+    (tmp_path / "taken.png").mkdir()
+    with pytest.raises(SinkError, match=r"taken\.png"):
+        write_image(tmp_path / "taken.png", gradient())
+    assert [p.name for p in tmp_path.iterdir()] == ["taken.png"]
+
+
+def test_unknown_ending(tmp_path: Path) -> None:
+    """A name that no encoder knows is a usage error that lists the endings."""
+    with pytest.raises(OptionError, match=r"\.png"):
+        write_image(tmp_path / "picture.xyz", gradient())
+
+
+def test_find_images_expands_folders_and_patterns(tmp_path: Path) -> None:
+    """Folders are searched below and keep their tree; patterns match; one file is listed once."""
+    for name in ("a.png", "sub/b.JPG", "sub/notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    found = find_images([str(tmp_path), str(tmp_path / "*.png"), str(tmp_path / "missing.png")])
+    assert [s.relative.as_posix() for s in found] == ["a.png", "sub/b.JPG", "missing.png"]
+
+
+def test_find_images_wants_pictures(tmp_path: Path) -> None:
+    """A folder without a picture, and a pattern without a match, are usage errors."""
+    with pytest.raises(OptionError, match="no picture found"):
+        find_images([str(tmp_path)])
+    with pytest.raises(OptionError, match="no picture found"):
+        find_images([str(tmp_path / "*.png")])
