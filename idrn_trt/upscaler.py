@@ -16,7 +16,7 @@ from idrn_trt.engines.base import Engine
 from idrn_trt.errors import OptionError
 from idrn_trt.faces.detect import Detector, open_detector
 from idrn_trt.faces.layout import background, output_size
-from idrn_trt.faces.paste import paste
+from idrn_trt.faces.paste import paste, paste_order
 from idrn_trt.faces.window import cut, group_by_side, window_for
 from idrn_trt.types import Face, FaceResult, Result, Window
 from idrn_trt.zoo import DEFAULT_MODEL, Model
@@ -113,8 +113,8 @@ class Upscaler:
             width, height, out_size=self.out_size, frame_scale=self.frame_scale, model_scale=scale
         )
         picture = background(frame, out_w, out_h)
-        for face in faces:
-            paste(picture, face.window, face.sr, scale, (width, height))
+        for place in paste_order([face.window for face in faces]):
+            paste(picture, faces[place].window, faces[place].sr, scale, (width, height))
         return picture
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class _Clock:
         return {**self._times_ms, "total": (time.perf_counter_ns() - self._start) / 1e6}
 
 
-def _checked(frame: UInt8) -> UInt8:
+def _checked(frame: object) -> UInt8:
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
         kind = getattr(frame, "dtype", type(frame).__name__)
         raise OptionError(f"a frame must be a uint8 array, got {kind}")

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from idrn_trt.faces.layout import background
-from idrn_trt.faces.window import CONTEXT_PX, cut
 
 from idrn_trt.engines import open_engine
 from idrn_trt.errors import DeviceError, OptionError
+from idrn_trt.faces.layout import background
+from idrn_trt.faces.window import CONTEXT_PX, cut
 from idrn_trt.quality.metrics import psnr_y
 from idrn_trt.types import Box, EngineSpec, Face, Window
 from idrn_trt.upscaler import Upscaler

@@ -47,7 +47,8 @@ def int8_loads(threads: int) -> list[Load]:
 
 def _runner(core: ov.Core, model: ov.Model, settings: dict[str, str]) -> Callable[[], object]:
     request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return request.infer
+    run: Callable[[], object] = request.infer
+    return run
 
 
 def _quantised(x: ov.Node | ov.Output) -> ov.Node:

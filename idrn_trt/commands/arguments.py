@@ -11,7 +11,7 @@ from idrn_trt.errors import OptionError
 
 
 def out_size(text: str) -> tuple[int, int] | None:
-    """ "1280x720" -> (1280, 720); "auto" -> None."""
+    """Width and height of a text such as 1280x720, None for auto."""
     if text == "auto":
         return None
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
+
+# From 1.32 on its Linux builds report usage over the network unless told not to before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from idrn_trt.engines._onnx_file import load_onnx, precisions_from

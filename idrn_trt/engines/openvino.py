@@ -212,15 +212,27 @@ def _with_uint8_ends(graph: Any, shape: tuple[int, int, int]) -> Any:
     """
     count, height, width = shape
     graph.reshape([count, 3, height, width])
+    # OpenVINO's cache is keyed by names too, and names it makes up itself differ from graph to graph.
+    for number, operator in enumerate(graph.get_ordered_ops()):
+        operator.friendly_name = f"idrn_{number}"
     lr = opset13.parameter([count, height, width, 3], ov.Type.u8, name="lr")
-    x = opset13.multiply(opset13.convert(lr, "f32"), np.float32(1 / 255))
-    x = opset13.transpose(x, np.array([0, 3, 1, 2]))
+    x = opset13.convert(lr, "f32", name="lr_float")
+    x = opset13.multiply(x, _constant("lr_unit", 1 / 255), name="lr_scaled")
+    x = opset13.transpose(x, _constant("lr_axes", [0, 3, 1, 2]), name="lr_nchw")
     for port in graph.input(0).get_target_inputs():
         port.replace_source_output(x.output(0))
-    y = opset13.multiply(graph.get_results()[0].input(0).get_source_output(), np.float32(255))
-    y = opset13.round(opset13.clamp(y, 0.0, 255.0), "half_to_even")
-    sr = opset13.transpose(opset13.convert(y, "u8"), np.array([0, 2, 3, 1]))
-    return ov.Model([opset13.result(sr)], [lr], "idrn")
+    y = graph.get_results()[0].input(0).get_source_output()
+    y = opset13.multiply(y, _constant("sr_levels", 255.0), name="sr_scaled")
+    y = opset13.clamp(y, 0.0, 255.0, name="sr_clipped")
+    y = opset13.round(y, "half_to_even", name="sr_rounded")
+    y = opset13.convert(y, "u8", name="sr_uint8")
+    sr = opset13.transpose(y, _constant("sr_axes", [0, 2, 3, 1]), name="sr_nhwc")
+    return ov.Model([opset13.result(sr, name="sr")], [lr], "idrn")
+
+
+def _constant(name: str, value: float | list[int]) -> Any:
+    dtype = np.int64 if isinstance(value, list) else np.float32
+    return opset13.constant(np.array(value, dtype), name=name)
 
 
 OPEN = OpenVinoEngine

@@ -6,8 +6,9 @@ The contract (docs/models.md): input `lr` (N, 3, h, w), output `sr` (N, 3, s*h, 
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -44,25 +45,26 @@ def export_onnx(net: IDRN, *, folded: bool = True) -> onnx.ModelProto:
 
 
 def _trace(net: IDRN) -> onnx.ModelProto:
-    buffer = io.BytesIO()
     axes = {0: "N", 2: "h", 3: "w"}
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The TorchScript exporter gives the plainest graph: one node an operator, DepthToSpace kept.
         warnings.simplefilter("ignore", DeprecationWarning)
+        path = Path(folder) / "traced.onnx"
         torch.onnx.export(
             net,
             (torch.rand(1, 3, 16, 16),),
-            buffer,
+            path,
             dynamo=False,
             opset_version=OPSET,
             input_names=["lr"],
             output_names=["sr"],
             dynamic_axes={"lr": axes, "sr": {0: "N", 2: "H", 3: "W"}},
         )
-    return onnx.load_from_string(buffer.getvalue())
+        return onnx.load(path)
 
 
 def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+    simplified: onnx.ModelProto
     simplified, equal = onnxsim.simplify(model)
     if not equal:
         raise ModelError("onnxsim's simplified graph does not compute what the exported one does")

@@ -68,11 +68,7 @@ class Graph:
             "idrn",
             list(self.origin.graph.input),
             list(self.origin.graph.output),
-            [
-                numpy_helper.from_array(a, n)
-                for n, a in self.constants.items()
-                if n in used
-            ],
+            [numpy_helper.from_array(a, n) for n, a in self.constants.items() if n in used],
         )
         version = opset or opset_of(self.origin)
         model = helper.make_model(
@@ -87,9 +83,7 @@ class Graph:
 
 def opset_of(model: onnx.ModelProto) -> int:
     """The version of the default operator set that `model` uses."""
-    return next(
-        int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")
-    )
+    return next(int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx"))
 
 
 def layer_name(conv: NodeProto) -> str:
@@ -99,9 +93,7 @@ def layer_name(conv: NodeProto) -> str:
 
 def attribute(node: NodeProto, name: str) -> Any:
     """The value of an attribute, None where the node has none of that name."""
-    return next(
-        (helper.get_attribute_value(a) for a in node.attribute if a.name == name), None
-    )
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), None)
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -111,9 +103,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     """
     try:
         if path.stat().st_size > _LARGEST_FILE:
-            raise ModelError(
-                f"model file {str(path)!r} is above {_LARGEST_FILE >> 20} MiB"
-            )
+            raise ModelError(f"model file {str(path)!r} is above {_LARGEST_FILE >> 20} MiB")
         model = onnx.load_model_from_string(path.read_bytes())
         if any(_is_external(t) for t in model.graph.initializer):
             raise ModelError(
@@ -125,9 +115,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise ModelError(f"cannot read model file {str(path)!r}: {error}") from error
     except (DecodeError, onnx.checker.ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"{str(path)!r} is not a valid ONNX model: {reason}"
-        ) from error
+        raise ModelError(f"{str(path)!r} is not a valid ONNX model: {reason}") from error
     return model
 
 
@@ -144,10 +132,7 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _is_external(tensor: onnx.TensorProto) -> bool:
-    return (
-        tensor.data_location == onnx.TensorProto.EXTERNAL
-        or len(tensor.external_data) > 0
-    )
+    return tensor.data_location == onnx.TensorProto.EXTERNAL or len(tensor.external_data) > 0
 
 
 def _check_ends(model: onnx.ModelProto) -> None:
@@ -155,26 +140,18 @@ def _check_ends(model: onnx.ModelProto) -> None:
     ends = ([i.name for i in model.graph.input if i.name not in constants],
             [o.name for o in model.graph.output])  # fmt: skip
     if ends != ([INPUT], [OUTPUT]):
-        raise ModelError(
-            f"a model must have input {INPUT!r} and output {OUTPUT!r}, got {ends!r}"
-        )
+        raise ModelError(f"a model must have input {INPUT!r} and output {OUTPUT!r}, got {ends!r}")
     if any(_is_external(t) for t in model.graph.initializer):
-        raise ModelError(
-            "the model keeps weights in other files, which is not supported"
-        )
+        raise ModelError("the model keeps weights in other files, which is not supported")
 
 
 def _sorted(nodes: list[NodeProto], known: set[str]) -> list[NodeProto]:
     """Nodes so that each comes after those it reads; otherwise in the order given."""
     known, waiting, done = set(known), list(nodes), []
     while waiting:
-        ready = next(
-            (n for n in waiting if all(not i or i in known for i in n.input)), None
-        )
+        ready = next((n for n in waiting if all(not i or i in known for i in n.input)), None)
         if ready is None:
-            raise ModelError(
-                f"node {waiting[0].name!r} reads a tensor that nothing computes"
-            )
+            raise ModelError(f"node {waiting[0].name!r} reads a tensor that nothing computes")
         waiting.remove(ready)
         done.append(ready)
         known.update(ready.output)

@@ -1,0 +1,112 @@
+"""`idrn-trt doctor`: what works on this machine, and for what does not, why and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import Any
+
+from idrn_trt.bench.machine import cpu, versions
+from idrn_trt.commands.models import models_text
+from idrn_trt.engines import describe_engines
+from idrn_trt.errors import ModelError
+from idrn_trt.tables import table
+from idrn_trt.zoo import BrokenModel, Model, list_models
+
+_PACKAGES = (
+    "idrn-trt", "numpy", "opencv-python", "opencv-python-headless", "pillow", "openvino",
+    "onnxruntime", "torch", "onnx", "tensorrt", "pycuda",
+)  # fmt: skip
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add this verb to the command line."""
+    parser = verbs.add_parser(
+        "doctor",
+        help="say what works on this machine, and why the rest does not",
+        description="Engines, detectors and models usable here; for each that is not, why and what "
+        "to do. Works with no optional package installed. Exit code 1 when nothing can run.",
+    )
+    parser.add_argument("--json", action="store_true", help="for a program, or a bug report")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the diagnosis."""
+    engines = describe_engines()
+    detectors = _detectors()
+    models, models_error = _models()
+    # bicubic always works and makes no face clearer, so it does not count.
+    works = (
+        any(e.usable for e in engines if e.name != "bicubic")
+        and any(isinstance(m, Model) for m in models)
+        and any(d["usable"] for d in detectors)
+    )
+    if args.json:
+        document = {
+            "machine": cpu(),
+            "versions": versions(*_PACKAGES),
+            "engines": [dataclasses.asdict(e) for e in engines],
+            "detectors": detectors,
+            "models": [_model_entry(m) for m in models],
+            "models_error": models_error,
+            "works": works,
+        }
+        print(json.dumps(document, indent=1, ensure_ascii=False))
+        return 0 if works else 1
+    print(_machine_text())
+    print(_engines_text(engines))
+    print(_detectors_text(detectors))
+    print(models_text(models) or f"no model usable: {models_error or 'none found'}")
+    print("ready" if works else "not ready: see what is marked above")
+    return 0 if works else 1
+
+
+def _machine_text() -> str:
+    processor = cpu()
+    sets = " ".join(processor["instruction_sets"]) or "no instruction set of note"
+    cores = f"{processor['usable_cores']} of {processor['cores']} cores"
+    found = ", ".join(f"{name} {version}" for name, version in versions(*_PACKAGES).items())
+    return f"processor  {processor['model']}, {cores}, {sets}\nversions   {found}\n"
+
+
+def _engines_text(engines: list[Any]) -> str:
+    rows = [
+        (e.name, "yes" if e.usable else "no", e.version or "-", ", ".join(e.precisions) or "-",
+         e.reason)
+        for e in engines
+    ]  # fmt: skip
+    return table(("engine", "usable", "version", "precisions", "why not"), rows) + "\n"
+
+
+def _detectors() -> list[dict[str, Any]]:
+    try:
+        from idrn_trt.faces.detect import describe_detectors
+    except ImportError as error:
+        from idrn_trt._imports import explain_import_error
+
+        reason = explain_import_error(error) or str(error)
+        return [{"name": "haar", "usable": False, "smallest_face_px": None, "reason": reason}]
+    return [dataclasses.asdict(status) for status in describe_detectors()]
+
+
+def _detectors_text(detectors: list[dict[str, Any]]) -> str:
+    rows = [
+        (d["name"], "yes" if d["usable"] else "no", d["smallest_face_px"] or "-", d["reason"])
+        for d in detectors
+    ]
+    return table(("detector", "usable", "smallest face px", "what to do"), rows) + "\n"
+
+
+def _models() -> tuple[list[Model | BrokenModel], str]:
+    try:
+        return list_models(), ""
+    except ModelError as error:
+        return [], str(error)
+
+
+def _model_entry(model: Model | BrokenModel) -> dict[str, Any]:
+    if isinstance(model, BrokenModel):
+        return {"name": model.name, "error": model.reason}
+    return {"name": model.name, "files": [kind for kind in model.files if model.has(kind)]}

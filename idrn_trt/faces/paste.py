@@ -1,0 +1,178 @@
+"""Faces made by the network, put back exactly where they were cut, with a soft edge.
+
+Three rectangles around a face, all in input pixels: the window that the network saw; the shown part,
+which leaves out CONTEXT_PX at each side of the window; and the part shown at full strength, which is
+feather_px further in. In between the face fades into what is beneath. Along an edge of the frame there
+is nothing to fade into, nor anything that the network could have been shown beyond: there the face is
+shown at full strength up to the frame's last pixel. (A plainly enlarged strip between the face and the
+frame's edge would be a visible seam.)
+
+A result at another scale than the model's is what one would get by pasting at model scale and shrinking
+(or enlarging) the whole: every output pixel takes the mean, or the cubic interpolation, of the same
+network pixels (resample.py), and the mean of the feather's ramp over itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from idrn_trt.errors import OptionError
+from idrn_trt.faces.resample import Taps, axis_taps, resample
+from idrn_trt.faces.window import CONTEXT_PX
+from idrn_trt.types import Window
+
+UInt8 = npt.NDArray[np.uint8]
+UInt16 = npt.NDArray[np.uint16]
+Float64 = npt.NDArray[np.float64]
+
+# Alpha of a face shown at full strength; 8 bits, so that a blend fits into 16.
+OPAQUE = 256
+
+
+def feather_px(side: int) -> int:
+    """Width of the soft edge in input pixels: it just fits between the shown part and the face box.
+
+    The margin is 0.1 of the face at each side, and the smallest face that gets a window of `side` with
+    its whole margin measures (side - 8) / 1.2.
+    """
+    return side // 16
+
+
+def paste_order(windows: Sequence[Window]) -> list[int]:
+    """Places in `windows` in the order to paste them: the largest first, then from top left.
+
+    Where windows overlap both show the same input pixels and the later fades into the earlier, so no
+    order makes a seam. This one lets a small face inside a large one's window show its own, centred
+    picture; and it does not depend on the detector's order, which may change from frame to frame.
+    """
+    return sorted(range(len(windows)), key=lambda i: (-windows[i].side, windows[i].y, windows[i].x))
+
+
+def paste(out: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int, int]) -> None:
+    """Put one face into the output frame, in place.
+
+    out: uint8 (H, W, 3), C-contiguous, the whole input frame at any size. window: where the face was
+    cut from the input, which is in_size = (width, height). sr: the network's answer to that window,
+    uint8 (scale * side, scale * side, 3). Only pixels within the shown part change; what a window of a
+    small frame holds beyond the frame is never shown. Raises OptionError for arrays that do not fit.
+    """
+    _check(out, window, sr, scale)
+    columns = _axis(window.x, window.side, scale, in_size[0], out.shape[1])
+    rows = _axis(window.y, window.side, scale, in_size[1], out.shape[0])
+    if columns.count == 0 or rows.count == 0:
+        return
+    face = _face(sr, rows, columns)
+    # Three channels side by side in one line: numpy's inner loops are then long.
+    lines = out.reshape(out.shape[0], -1)
+    target = lines[rows.first : rows.first + rows.count]
+    target = target[:, 3 * columns.first : 3 * (columns.first + columns.count)]
+    _blend(target, face, rows, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """One axis of a pasted face, in output pixels.
+
+    The shown part is `count` pixels from `first` on, of strength `alpha` (0..OPAQUE); those in
+    [full[0], full[1]) are at full strength. source: the network pixel that is pixel 0 at model scale;
+    taps: how pixels are made of network pixels at any other scale, else None.
+    """
+
+    first: int
+    count: int
+    alpha: UInt16
+    full: tuple[int, int]
+    source: int
+    taps: Taps | None
+
+
+# A face that stands still, or several faces in one row of windows, cost their geometry once. Kept small:
+# an entry is up to some 50 KB.
+@lru_cache(maxsize=64)
+def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> _Axis:
+    low = 0 if start <= 0 else start + CONTEXT_PX
+    high = size_in if start + side >= size_in else start + side - CONTEXT_PX
+    first = low * size_out // size_in
+    count = max(0, -(-high * size_out // size_in) - first)
+    edges = np.arange(first, first + count + 1, dtype=np.float64) * (size_in / size_out)
+    alpha = _strength(edges, start, side, size_in)
+    opaque = np.flatnonzero(alpha == OPAQUE)
+    full = (int(opaque[0]), int(opaque[-1]) + 1) if len(opaque) else (count, count)
+    taps = None
+    if count and size_in * scale != size_out:
+        inside = ((max(start, 0) - start) * scale, (min(start + side, size_in) - start) * scale)
+        taps = axis_taps(size_in * scale, size_out, (first, first + count), start * scale, inside)
+    return _Axis(first, count, alpha, full, first - start * scale, taps)
+
+
+def _strength(edges: Float64, start: int, side: int, size_in: int) -> UInt16:
+    """Mean alpha between neighbouring edges (input pixels): up the left ramp, down the right one."""
+    ramp = feather_px(side)
+    alpha = np.ones(len(edges) - 1)
+    if start > 0:
+        alpha += _mean_ramp(edges - (start + CONTEXT_PX), ramp) - 1
+    if start + side < size_in:
+        alpha += _mean_ramp((start + side - CONTEXT_PX) - edges, ramp) - 1
+    return np.floor(OPAQUE * np.clip(alpha, 0, 1) + 0.5).astype(np.uint16)
+
+
+def _mean_ramp(u: Float64, ramp: int) -> Float64:
+    """Mean of clip(u / ramp, 0, 1) between neighbouring u, exactly, by its integral."""
+    rising = np.clip(u, 0, ramp)
+    integral = rising * rising / (2 * ramp) + np.maximum(u - ramp, 0)
+    mean: Float64 = np.diff(integral) / np.diff(u)
+    return mean
+
+
+def _face(sr: UInt8, rows: _Axis, columns: _Axis) -> UInt8:
+    """The shown part at output scale, uint8 (rows.count, 3 * columns.count)."""
+    if rows.taps is None and columns.taps is None:
+        top, left = rows.source, 3 * columns.source
+        lines = sr.reshape(sr.shape[0], -1)
+        return lines[top : top + rows.count, left : left + 3 * columns.count]
+    # An axis that keeps the model's scale takes part with weights of one.
+    return resample(sr, rows.taps or _whole(rows), columns.taps or _whole(columns)).reshape(
+        rows.count, -1
+    )
+
+
+def _whole(axis: _Axis) -> Taps:
+    outputs = (axis.source, axis.source + axis.count)
+    return axis_taps(1, 1, outputs, 0, outputs)
+
+
+def _blend(target: UInt8, face: UInt8, rows: _Axis, columns: _Axis) -> None:
+    """Copy what is at full strength; mix the four strips around it."""
+    (top, bottom), (left, right) = rows.full, (3 * columns.full[0], 3 * columns.full[1])
+    across = np.repeat(columns.alpha, 3)
+    middle = slice(top, bottom)
+    target[middle, left:right] = face[middle, left:right]
+    for strip in (slice(0, left), slice(right, None)):
+        _mix(target[middle, strip], face[middle, strip], across[strip])
+    for strip in (slice(0, top), slice(bottom, None)):
+        alpha = rows.alpha[strip, None].astype(np.uint32) * across
+        _mix(target[strip], face[strip], ((alpha + OPAQUE // 2) // OPAQUE).astype(np.uint16))
+
+
+def _mix(target: UInt8, face: UInt8, alpha: UInt16) -> None:
+    """(background * (256 - a) + face * a + 128) >> 8: the most is 255 * 256 + 128, which fits 16 bits."""
+    target[...] = (target * (OPAQUE - alpha) + face * alpha + np.uint16(128)) >> 8
+
+
+def _check(out: UInt8, window: Window, sr: UInt8, scale: int) -> None:
+    side = window.side * scale
+    if sr.shape != (side, side, 3) or sr.dtype != np.uint8:
+        raise OptionError(
+            f"the picture of {window!r} at scale {scale} must be uint8 ({side}, {side}, 3), "
+            f"got {sr.dtype} {sr.shape}"
+        )
+    if out.dtype != np.uint8 or out.ndim != 3 or out.shape[2] != 3 or not out.flags.c_contiguous:
+        raise OptionError(
+            f"the output frame must be C-contiguous uint8 (H, W, 3), got {out.dtype} {out.shape} "
+            f"with strides {out.strides}"
+        )

@@ -1,0 +1,39 @@
+"""What all tests share: a cache folder of their own, and tiny models."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before any test module imports onnxruntime, whose Linux builds report usage over the network.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# tests/models/make_models.py; the folder of tests is no package.
+sys.path.insert(0, str(Path(__file__).parent / "models"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is read from or left in the user's cache, and the user's models are not seen."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("IDRN_MODELS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder "tiny-x4" with a file of every kind, depth 1, width 8, untrained."""
+    import make_models
+
+    model = make_models.tiny()
+    files = {
+        "fp32": model,
+        "fp16": make_models.halved(model),
+        "int8-cpu": make_models.quantised(model),
+        "int8-trt": make_models.quantised(model, signed=True),
+    }
+    return make_models.write_folder(tmp_path_factory.mktemp("models") / "tiny-x4", files)
