@@ -7,7 +7,8 @@ OUT ?= out
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
-INSTALL := $(PIP) install --quiet --constraint constraints.txt
+# Without --no-compile pip byte-compiles every file of every package, most of which never run.
+INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
 SAMPLE := $(OUT)/astronaut.png
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -21,7 +22,7 @@ define ensure_opencv
 $(1)/bin/python -c 'import cv2' 2>/dev/null || { \
   echo 'OpenCV cannot load the window system libraries here: taking opencv-python-headless instead.'; \
   $(1)/bin/python -m pip uninstall -qq --yes opencv-python opencv-python-headless; \
-  $(1)/bin/python -m pip install --quiet --constraint constraints.txt opencv-python-headless; \
+  $(1)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt opencv-python-headless; \
   $(1)/bin/python -c 'import cv2'; }
 endef
 
@@ -50,7 +51,7 @@ wheel: $(VENV)/.ready-test  ## build the wheel into dist/, install it elsewhere 
 	$(BIN)/python -m hatchling build --target wheel --directory dist
 	@set -e; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; \
 	  $(PYTHON) -m venv "$$place/venv"; \
-	  "$$place/venv/bin/python" -m pip install --quiet --constraint constraints.txt dist/*.whl; \
+	  "$$place/venv/bin/python" -m pip install --quiet --no-compile --constraint constraints.txt dist/*.whl; \
 	  $(call ensure_opencv,"$$place/venv"); \
 	  $(BIN)/python examples/demo.py sample "$$place/photo.png"; \
 	  cd "$$place"; \

@@ -1,24 +1,38 @@
-"""Text files written all at once. Standard library only."""
+"""Files written all at once. Standard library only."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from idrn_trt.errors import SinkError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` through a temporary file and a rename.
+@contextlib.contextmanager
+def replacing(path: Path, what: str) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; it becomes `path` when the block ends well.
 
-    Missing folders are made. Raises SinkError; an older file then stays as it was.
+    Missing folders are made. An error of the system in the block is raised as SinkError, which says
+    `what` could not be written ("picture", "model file"); however the block ends, an older file at
+    `path` stays whole and nothing else is left.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        yield part
+        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = (error.strerror or str(error)).lower()
-        raise SinkError(f"cannot write {str(path)!r}: {reason}") from error
+        raise SinkError(f"cannot write {what} {str(path)!r}: {reason}") from error
+    finally:
+        # Not only FileNotFoundError: below a file that is no folder there is nothing to remove either.
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def write_text(path: Path, text: str, what: str = "file") -> None:
+    """Write `text` in UTF-8 to `path`, whole or not at all. Raises SinkError."""
+    with replacing(path, what) as part:
+        part.write_text(text, encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from idrn_trt.errors import OptionError, SinkError, SourceError
+from idrn_trt.errors import OptionError, SourceError
+from idrn_trt.files import replacing
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -144,18 +144,7 @@ def write_image(path: Path, rgb: UInt8) -> None:
     an older file at `path` then stays as it was.
     """
     check_writable_name(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            Image.fromarray(rgb).save(
-                file,
-                format=Image.registered_extensions()[path.suffix.lower()],
-                quality=JPEG_QUALITY,
-            )
-        os.replace(part, path)
-    except OSError as error:
-        raise SinkError(f"cannot write picture {str(path)!r}: {_reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    with replacing(path, "picture") as part:
+        Image.fromarray(rgb).save(
+            part, format=Image.registered_extensions()[path.suffix.lower()], quality=JPEG_QUALITY
+        )

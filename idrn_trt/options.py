@@ -66,3 +66,48 @@ class TrainOptions:
             raise OptionError(
                 f"training: val_share must be between 0 and 1, got {self.val_share!r}"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuantiseOptions:
+    """What `idrn-trt quantise` does.
+
+    model: a model's folder (its model.onnx is read) or an fp32 ONNX file.
+    calib: a folder of face crops to calibrate on, or a calibration table (.json) made before, from
+    which the same files are made again without any picture.
+    out: folder for the files, by default the model's. table: where the calibration table is written;
+    only with a folder of crops, by default calib.json in `out`.
+    evaluate_on: a folder of face crops to measure on; by default every sixth crop of `calib` is kept
+    from calibration for it. lr_px: the low-resolution side that is measured at.
+    keep_float: layers left in float in both int8 files. auto_db: leave as many more in float, the most
+    harmful first, as the mean PSNR-Y loss needs to be at most this.
+    clip: activations' largest magnitude, "max" or a percentile: "p99", "p99.9", "p99.99", "p99.999".
+    shared_concat: the TensorRT file quantises before concatenations, at one scale.
+    """
+
+    model: Path
+    calib: Path
+    out: Path | None = None
+    table: Path | None = None
+    evaluate_on: Path | None = None
+    lr_px: int = 32
+    keep_float: tuple[str, ...] = ()
+    auto_db: float | None = None
+    clip: str = "max"
+    shared_concat: bool = False
+
+    def __post_init__(self) -> None:
+        _positive("quantisation", lr_px=self.lr_px)
+        if self.auto_db is not None:
+            _positive("quantisation", auto_db=self.auto_db)
+        clips = ("max", "p99", "p99.9", "p99.99", "p99.999")
+        if self.clip not in clips:
+            raise OptionError(
+                f"quantisation: clip must be one of {', '.join(clips)}, got {self.clip!r}"
+            )
+        decided = self.keep_float or self.auto_db or self.clip != "max" or self.shared_concat
+        if self.calib.suffix == ".json" and (decided or self.table):
+            raise OptionError(
+                f"quantisation: the table {str(self.calib)!r} decides the layers, clip and "
+                "concatenations: give a folder of crops to choose them anew"
+            )

@@ -42,9 +42,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError(f"no model name in {str(args.output)!r}: give one with --name")
     from idrn_trt.toolchain.package import package_model
 
-    for line in package_model(
+    package_model(
         args.checkpoint, args.output, name=name, licence=args.licence,
-        evaluate_on=args.evaluate, folded=not args.unfolded,
-    ):  # fmt: skip
-        print(line)
+        evaluate_on=args.evaluate, folded=not args.unfolded, say=print,
+    )  # fmt: skip
     return 0

@@ -60,7 +60,12 @@ def _entry(model: Model | BrokenModel) -> dict[str, Any]:
         "folder": str(model.folder),
         "scale": model.scale,
         "files": {
-            kind: {"path": f.path, "sha256": f.sha256, "bytes": f.size_bytes, "here": model.has(kind)}
+            kind: {
+                "path": f.path,
+                "sha256": f.sha256,
+                "bytes": f.size_bytes,
+                "here": model.has(kind),
+            }
             for kind, f in model.files.items()
         },
     }

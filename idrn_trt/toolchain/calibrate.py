@@ -42,26 +42,38 @@ class Crop:
     sha256: str
 
 
-def read_crops(folder: Path, windows_px: Sequence[int] = WINDOWS_PX) -> list[Crop]:
-    """The calibration crops below `folder`, each as a whole face at one of the window sizes in turn.
+def crop_files(folder: Path) -> list[Path]:
+    """The calibration pictures below `folder`, in name order.
 
-    With a manifest.csv in the folder or above it, the pictures whose `calib` column is 1; otherwise
-    every picture, at most MOST_CROPS spread evenly. Raises SourceError when fewer than FEWEST_CROPS are
-    left that are readable and not all one colour.
+    With a manifest.csv in the folder or above it, those whose `calib` column is 1; otherwise every
+    picture, at most MOST_CROPS spread evenly. Raises SourceError when there is none.
     """
-    files = _spread(_listed(folder) or _found(folder), MOST_CROPS)
-    crops, flat = [], 0
+    files = _listed(folder) or sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in READ_SUFFIXES
+    )
+    if not files:
+        raise SourceError(f"no picture below {str(folder)!r} to calibrate on")
+    if len(files) <= MOST_CROPS:
+        return files
+    return [files[k * len(files) // MOST_CROPS] for k in range(MOST_CROPS)]
+
+
+def read_crops(files: Sequence[Path], windows_px: Sequence[int] = WINDOWS_PX) -> list[Crop]:
+    """Each picture as a whole face at one of the window sizes in turn.
+
+    Raises SourceError for a file that cannot be read, and when fewer than FEWEST_CROPS pictures are
+    left that are not all one colour.
+    """
+    crops = []
     for index, file in enumerate(tqdm(files, desc="reading crops", leave=False, disable=None)):
         pixels = read_image(file)
-        if (pixels == pixels[0, 0]).all():
-            flat += 1
-            continue
-        side = windows_px[index % len(windows_px)]
-        lr = np.asarray(centre_square(pixels, side))
-        crops.append(Crop(lr, hashlib.sha256(file.read_bytes()).hexdigest()))
+        if (pixels != pixels[0, 0]).any():
+            side = windows_px[index % len(windows_px)]
+            lr = np.asarray(centre_square(pixels, side))
+            crops.append(Crop(lr, hashlib.sha256(file.read_bytes()).hexdigest()))
     if len(crops) < FEWEST_CROPS:
         raise SourceError(
-            f"{len(crops)} usable calibration crops below {str(folder)!r} ({flat} more are all one "
+            f"{len(crops)} usable calibration crops ({len(files) - len(crops)} more are all one "
             f"colour), expected at least {FEWEST_CROPS} pictures of faces"
         )
     return crops
@@ -183,16 +195,3 @@ def _listed(folder: Path) -> list[Path]:
                 marked = [home / r["file"] for r in csv.DictReader(file) if r.get("calib") == "1"]
             return sorted(p for p in marked if folder in p.parents)
     return []
-
-
-def _found(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READ_SUFFIXES)
-    if not files:
-        raise SourceError(f"no picture below {str(folder)!r} to calibrate on")
-    return files
-
-
-def _spread(files: Sequence[Path], most: int) -> list[Path]:
-    if len(files) <= most:
-        return list(files)
-    return [files[k * len(files) // most] for k in range(most)]

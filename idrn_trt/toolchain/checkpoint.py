@@ -6,9 +6,7 @@ stays valid until the new one is whole.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from idrn_trt.errors import ModelError, SinkError
+from idrn_trt.errors import ModelError
+from idrn_trt.files import replacing
 from idrn_trt.toolchain.net import IDRN, NetConfig
 
 FORMAT = 1
@@ -63,17 +62,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "recipe": checkpoint.recipe,
         "progress": checkpoint.progress,
     }
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        save_file(contiguous, part, metadata={"idrn_trt": json.dumps(meta)})
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        raise SinkError(f"cannot write checkpoint {str(path)!r}: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with replacing(path, "checkpoint") as part:
+        try:
+            save_file(contiguous, part, metadata={"idrn_trt": json.dumps(meta)})
+        except SafetensorError as error:  # how safetensors reports that the system failed
+            raise OSError(str(error)) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

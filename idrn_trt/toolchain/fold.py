@@ -75,9 +75,7 @@ def _foldable(graph: Graph, shuffle: NodeProto, tail: NodeProto) -> bool:
 
 def _fold_tail(graph: Graph, shuffle: NodeProto, tail: NodeProto) -> None:
     r = int(attribute(shuffle, "blocksize"))
-    graph.constants[tail.input[1]] = folded_kernel(
-        as_float32(graph.constants[tail.input[1]]), r
-    )
+    graph.constants[tail.input[1]] = folded_kernel(as_float32(graph.constants[tail.input[1]]), r)
     if len(tail.input) > 2:
         bias = as_float32(graph.constants[tail.input[2]])
         graph.constants[tail.input[2]] = np.repeat(bias, r * r)

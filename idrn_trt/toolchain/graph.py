@@ -6,7 +6,6 @@ Every pass of the toolchain takes and returns an `onnx.ModelProto`; inside it wo
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 from onnx import NodeProto, helper, numpy_helper
 
-from idrn_trt.errors import ModelError, SinkError
+from idrn_trt.errors import ModelError
+from idrn_trt.files import replacing
 
 Array = npt.NDArray[Any]
 
@@ -121,14 +121,8 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:
     """Write a model file all at once. Raises SinkError; an older file then stays as it was."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "model file") as part:
         part.write_bytes(model.SerializeToString(deterministic=True))
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SinkError(f"cannot write model file {str(path)!r}: {error}") from error
 
 
 def _is_external(tensor: onnx.TensorProto) -> bool:

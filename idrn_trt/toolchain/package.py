@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ def package_model(
     licence: str = "",
     evaluate_on: str | None = None,
     folded: bool = True,
-) -> Iterator[str]:
-    """Write `folder` (model.onnx, manifest.json), yielding a line of news a step.
+    say: Callable[[str], object],
+) -> None:
+    """Write `folder` (model.onnx, manifest.json); `say` is given a line of news a step.
 
     evaluate_on: a data specification whose crops are measured into the manifest. The manifest of an
     older model in the folder is replaced: files quantised from other weights are no longer named.
@@ -42,14 +43,14 @@ def package_model(
     model = export_onnx(net, folded=folded)
     path = folder / "model.onnx"
     write_model(model, path)
-    yield f"{path}: {path.stat().st_size:,} bytes, differs from torch by {check(net, model):.1e}"
+    say(f"{path}: {path.stat().st_size:,} bytes, differs from torch by {check(net, model):.1e}")
     manifest = _manifest(state, name, path, licence)
     write_manifest(manifest, folder)
     if crops is not None:
         manifest["quality"] = {"fp32": _measure(folder, crops)}
         write_manifest(manifest, folder)
         for group, means in manifest["quality"]["fp32"]["psnr_y"].items():
-            yield (
+            say(
                 f"{group}: {means['count']} crops, PSNR-Y {means['psnr_y_db']:.2f} dB, bicubic "
                 f"{means['bicubic_psnr_y_db']:.2f} dB, gain {means['gain_db']:+.2f} dB"
             )

@@ -172,11 +172,12 @@ class _Quantiser:
         return np.maximum(scale.astype(np.float32), np.finfo(np.float32).tiny)
 
     def _pair(
-        self, kind: str, source: str, result: str, grid: tuple[str, str], **attributes: int
+        self, kind: str, source: str, result: str, grid: tuple[str, str], axis: int | None = None
     ) -> None:
-        self.graph.nodes.append(
-            helper.make_node(kind, [source, *grid], [result], name=result, **attributes)
-        )
+        node = helper.make_node(kind, [source, *grid], [result], name=result)
+        if axis is not None:
+            node.attribute.append(helper.make_attribute("axis", axis))
+        self.graph.nodes.append(node)
 
 
 def _limit(table: Table, plan: Plan, tensor: str, *, signed: bool) -> float:
@@ -195,7 +196,8 @@ def _limit(table: Table, plan: Plan, tensor: str, *, signed: bool) -> float:
 
 
 def _narrowest(graph: Graph, conv: NodeProto) -> int:
-    return min(graph.constants[conv.input[1]].shape[:2])
+    outputs, inputs = graph.constants[conv.input[1]].shape[:2]
+    return int(min(outputs, inputs))
 
 
 def _groups(lists: Iterable[Sequence[str]]) -> list[list[str]]:

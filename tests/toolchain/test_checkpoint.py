@@ -255,6 +255,16 @@ def test_a_full_disk_keeps_the_older_file(checkpoint: Checkpoint, saved: Path) -
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
 
 
+def test_the_older_file_is_replaced_not_overwritten(checkpoint: Checkpoint, saved: Path) -> None:
+    """A reader that holds the older file goes on reading it whole while a new one takes its place."""
+    before = saved.read_bytes()
+    checkpoint.progress["step"] = 3
+    with saved.open("rb") as held:
+        save_checkpoint(checkpoint, saved)
+        assert held.read() == before
+    assert load_checkpoint(saved).progress["step"] == 3
+
+
 def test_missing_folders_are_made(checkpoint: Checkpoint, tmp_path: Path) -> None:
     """Saving makes the folders on the way, and leaves no temporary file."""
     path = tmp_path / "a" / "b" / "c.safetensors"

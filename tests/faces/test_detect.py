@@ -1,0 +1,247 @@
+"""Face detectors, on the astronaut photograph and, where there is a folder of them, on real clips."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from idrn_trt.errors import BackendUnavailable, ModelError, OptionError
+from idrn_trt.faces import detect
+from idrn_trt.faces.detect import DETECTORS, HAAR_SMALLEST_FACE_PX, Detector, open_detector
+from idrn_trt.types import Box
+
+UInt8 = npt.NDArray[np.uint8]
+
+# The astronaut's face, brow to chin, measured on the 512x512 picture.
+ASTRONAUT = Box(175, 70, 95, 115)
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> UInt8:
+    """scikit-image's astronaut photograph (NASA, public domain), 512x512 RGB."""
+    data = pytest.importorskip("skimage.data")
+    return np.asarray(data.astronaut())
+
+
+@pytest.fixture(scope="module")
+def test_data() -> Path:
+    """The folder of real pictures and clips."""
+    folder = os.environ.get("IDRN_TEST_DATA")
+    if not folder:
+        pytest.skip("IDRN_TEST_DATA is not set: no real clips, no file of YuNet")
+    return Path(folder)
+
+
+def yunet_file(test_data: Path) -> Path:
+    """YuNet's model file."""
+    return test_data / "detector" / "face_detection_yunet_2023mar.onnx"
+
+
+@pytest.fixture(params=DETECTORS)
+def name(request: pytest.FixtureRequest) -> str:
+    """Every detector's name."""
+    return str(request.param)
+
+
+def opened(
+    name: str, request: pytest.FixtureRequest, *, min_face_px: int = 24, upscale: bool = False
+) -> Detector:
+    """That detector, with its file where it needs one (skips when there is none)."""
+    file = yunet_file(request.getfixturevalue("test_data")) if name == "yunet" else None
+    return open_detector(name, min_face_px=min_face_px, model_file=file, upscale=upscale)
+
+
+def centre(box: Box) -> tuple[float, float]:
+    """The middle of a box."""
+    return box.x + box.w / 2, box.y + box.h / 2
+
+
+def holds(box: Box, point: tuple[float, float]) -> bool:
+    """Whether a point lies in a box."""
+    return box.x <= point[0] <= box.x + box.w and box.y <= point[1] <= box.y + box.h
+
+
+@pytest.mark.parametrize("min_face_px", [24, 60])
+def test_a_face_is_found_in_frame_pixels(
+    name: str, min_face_px: int, astronaut: UInt8, request: pytest.FixtureRequest
+) -> None:
+    """The astronaut's face is found where it is, at native scale and on a shrunk frame."""
+    detector = opened(name, request, min_face_px=min_face_px)
+    frame = np.pad(astronaut, ((30, 0), (100, 0), (0, 0)), mode="edge")
+    faces = detector.detect(frame)
+    middle = centre(ASTRONAUT)
+    found = [face for face in faces if holds(face.box, (middle[0] + 100, middle[1] + 30))]
+    assert len(found) == 1
+    assert 70 <= max(found[0].box.w, found[0].box.h) <= 160
+
+
+def test_grey_frames_and_repetition(
+    name: str, astronaut: UInt8, request: pytest.FixtureRequest
+) -> None:
+    """A grey (H, W) frame shows the same face, and the same frame always gives the same list."""
+    detector = opened(name, request)
+    first = detector.detect(astronaut)
+    assert detector.detect(astronaut) == first
+    grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
+    assert any(holds(face.box, centre(ASTRONAUT)) for face in detector.detect(grey))
+
+
+def test_two_faces_come_from_left_to_right_and_once(
+    name: str, astronaut: UInt8, request: pytest.FixtureRequest
+) -> None:
+    """Two faces side by side are two boxes, in the order of their left edges, none within another."""
+    detector = opened(name, request, min_face_px=60)
+    faces = detector.detect(np.hstack([astronaut[:300, 100:400]] * 2))
+    at = [[f for f in faces if holds(f.box, (x, 130))] for x in (122, 422)]
+    assert [len(some) for some in at] == [1, 1]
+    assert [face.box.x for face in faces] == sorted(face.box.x for face in faces)
+
+
+def test_the_smallest_face_follows_from_what_is_asked_and_seen(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """Larger faces asked for are seen from there on; smaller ones only when enlarging is allowed."""
+    least = opened(name, request).smallest_face_px
+    assert least <= 24
+    assert opened(name, request, min_face_px=50).smallest_face_px == 50
+    assert opened(name, request, min_face_px=12).smallest_face_px == least
+    assert opened(name, request, min_face_px=12, upscale=True).smallest_face_px == 12
+
+
+def test_enlarging_finds_a_smaller_face(
+    name: str, astronaut: UInt8, request: pytest.FixtureRequest
+) -> None:
+    """A face of 15 px that is missed at native scale is found when the frame may be enlarged."""
+    small = cv2.resize(astronaut, (66, 66), interpolation=cv2.INTER_AREA)
+    assert opened(name, request, min_face_px=12).detect(small) == []
+    faces = opened(name, request, min_face_px=12, upscale=True).detect(small)
+    x, y = centre(ASTRONAUT)
+    assert any(holds(face.box, (x * 66 / 512, y * 66 / 512)) for face in faces)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 2), (1, 4000), (3, 3000), (3000, 3), (19, 21), (7, 9), (23, 23)]
+)
+@pytest.mark.parametrize("min_face_px", [8, 24, 4000])
+def test_frames_too_small_for_a_face_have_none(
+    name: str, shape: tuple[int, int], min_face_px: int, request: pytest.FixtureRequest
+) -> None:
+    """No frame is too small or too narrow to be looked at, colour or grey; no face is in it."""
+    rng = np.random.default_rng(0)
+    for upscale in (False, True):
+        detector = opened(name, request, min_face_px=min_face_px, upscale=upscale)
+        for frame_shape in ((*shape, 3), shape):
+            frame = rng.integers(0, 256, frame_shape, np.uint8)
+            assert detector.detect(frame) == [] or (upscale and min(shape) >= 8)
+
+
+def test_frames_of_changing_size(
+    name: str, astronaut: UInt8, request: pytest.FixtureRequest
+) -> None:
+    """One detector takes frames of any size in turn."""
+    detector = opened(name, request)
+    for frame in (astronaut, astronaut[:255, 100:401], astronaut[:1], astronaut):
+        faces = detector.detect(frame)
+    assert any(holds(face.box, centre(ASTRONAUT)) for face in faces)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [("har", "Did you mean 'haar'"), ("YuNet", "Did you mean 'yunet'"), ("xqz", "haar, yunet")],
+)
+def test_an_unknown_name_is_refused(asked: str, answer: str) -> None:
+    """A name that is no detector's is an OptionError with the nearest name and all of them."""
+    with pytest.raises(OptionError, match=answer):
+        open_detector(asked)
+
+
+def test_options_that_are_none() -> None:
+    """YuNet without its file, and a face smaller than any, are OptionErrors that say what to give."""
+    with pytest.raises(OptionError, match="model_file"):
+        open_detector("yunet")
+    with pytest.raises(OptionError, match="at least 8"):
+        open_detector("haar", min_face_px=7)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a network"], ids=["missing", "empty", "text"])
+def test_a_file_that_is_no_yunet(tmp_path: Path, content: bytes | None) -> None:
+    """A missing, empty or foreign model file is a ModelError that names it."""
+    file = tmp_path / "yunet.onnx"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"yunet\.onnx"):
+        open_detector("yunet", model_file=file)
+
+
+def test_a_damaged_yunet(tmp_path: Path, test_data: Path) -> None:
+    """A YuNet file cut off in the middle is a ModelError."""
+    file = tmp_path / "cut.onnx"
+    file.write_bytes(yunet_file(test_data).read_bytes()[:100_000])
+    with pytest.raises(ModelError, match="damaged"):
+        open_detector("yunet", model_file=file)
+
+
+def test_an_opencv_without_cascades(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where OpenCV carries no cascades, as version 5, haar is unavailable and the remedy is said."""
+    monkeypatch.setattr(cv2.data, "haarcascades", f"{tmp_path}{os.sep}")
+    with pytest.raises(BackendUnavailable, match=r"opencv-python>=4\.8,<5"):
+        open_detector("haar")
+    monkeypatch.delattr(cv2, "CascadeClassifier")
+    with pytest.raises(BackendUnavailable, match=r"opencv-python>=4\.8,<5"):
+        open_detector("haar")
+
+
+def test_overlapping_boxes_are_one_face() -> None:
+    """Of boxes that share most of the smaller one the surest stays; neighbours both do."""
+    rows = np.array(
+        [
+            [10, 10, 40, 40, 3.0],
+            [14, 12, 40, 40, 2.0],
+            [20, 20, 15, 15, 1.0],
+            [45, 10, 40, 40, 1.5],
+            [5, 5, 0, 10, 9.0],
+        ]
+    )
+    frame = np.zeros((100, 200, 3), np.uint8)
+    faces = detect._faces(rows, frame, frame)
+    assert [(face.box.x, face.score) for face in faces] == [(10, 3.0), (45, 1.5)]
+
+
+def test_faces_of_the_smallest_size_are_found(test_data: Path) -> None:
+    """Of forty real faces of the size said to be the smallest, on plain grey, nine in ten are found."""
+    files = sorted((test_data / "faces" / "test").glob("*.jpg"))[::4][:40]
+    detector = open_detector("haar")
+    side = round(HAAR_SMALLEST_FACE_PX * 1.3)
+    found = 0
+    for file in files:
+        frame = np.full((100, 100, 3), 128, np.uint8)
+        crop = cv2.imread(str(file))[..., ::-1]
+        small = cv2.resize(np.ascontiguousarray(crop), (side, side), interpolation=cv2.INTER_AREA)
+        frame[40 : 40 + side, 30 : 30 + side] = small
+        middle = (30 + side / 2, 40 + side / 2)
+        found += any(holds(face.box, middle) for face in detector.detect(frame))
+    assert found >= 36
+
+
+def test_clips(test_data: Path) -> None:
+    """In a sample of frames from every clip, 95 % have a face where YuNet has one."""
+    haar = open_detector("haar")
+    yunet = open_detector("yunet", model_file=yunet_file(test_data))
+    found = total = 0
+    for file in sorted((test_data / "video").glob("*.mkv")):
+        clip = cv2.VideoCapture(str(file))
+        for _ in range(3):
+            for _ in range(12):
+                clip.grab()
+            frame = np.ascontiguousarray(clip.retrieve()[1][..., ::-1])
+            truth = max(yunet.detect(frame), key=lambda face: face.score)
+            total += 1
+            found += any(holds(face.box, centre(truth.box)) for face in haar.detect(frame))
+        clip.release()
+    assert total == 36
+    assert found >= 0.95 * total

@@ -1,0 +1,319 @@
+"""Faces pasted back, on pixels, against pasting at the model's scale and resizing the whole frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from idrn_trt.errors import OptionError
+from idrn_trt.faces.layout import background
+from idrn_trt.faces.paste import feather_px, paste, paste_order
+from idrn_trt.faces.window import CONTEXT_PX, WINDOW_SIDES_PX, cut, window_for
+from idrn_trt.types import Box, Window
+
+UInt8 = npt.NDArray[np.uint8]
+Float64 = npt.NDArray[np.float64]
+
+WIDTH, HEIGHT = 200, 150
+
+
+def noise(height: int, width: int, seed: int = 0) -> UInt8:
+    """A picture in which every pixel differs from its neighbours."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def smooth(height: int, width: int, seed: int = 0) -> UInt8:
+    """A picture of soft colours, with no contrast between neighbouring pixels."""
+    small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def nearest(picture: UInt8, scale: int) -> UInt8:
+    """Every pixel scale by scale times."""
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def ramp(start: int, side: int, scale: int, size_in: int) -> Float64:
+    """Strength of a face along one axis at model scale, sampled finely from its definition."""
+    fine = 32
+    u = (np.arange(size_in * scale * fine) + 0.5) / (scale * fine)
+    left = (u - start - CONTEXT_PX) / feather_px(side) if start > 0 else np.ones_like(u)
+    right = start + side - CONTEXT_PX - u
+    right = right / feather_px(side) if start + side < size_in else np.ones_like(u)
+    strength = np.clip(np.minimum(left, right), 0, 1)
+    return np.asarray(strength.reshape(-1, fine).mean(axis=1), np.float64)
+
+
+def pasted_at_model_scale(
+    frame: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int, int]
+) -> Float64:
+    """The unrounded blend of a model-scale frame and a face, over the whole frame."""
+    x_strength = ramp(window.x, window.side, scale, in_size[0])
+    y_strength = ramp(window.y, window.side, scale, in_size[1])
+    rows = np.arange(frame.shape[0]) - window.y * scale
+    columns = np.arange(frame.shape[1]) - window.x * scale
+    rows, columns = (np.clip(i, 0, len(sr) - 1) for i in (rows, columns))
+    alpha = (y_strength[:, None] * x_strength)[..., None]
+    return np.asarray(frame * (1 - alpha) + sr[rows[:, None], columns] * alpha, np.float64)
+
+
+def area_mean(picture: npt.NDArray[np.generic], width: int, height: int) -> Float64:
+    """The unrounded mean of what each output pixel covers."""
+    means = []
+    for size_in, size_out in zip(picture.shape[:2], (height, width), strict=True):
+        edge_out, edge_in = np.arange(size_out + 1) * size_in / size_out, np.arange(size_in + 1)
+        low = np.maximum(edge_out[:-1, None], edge_in[None, :-1])
+        high = np.minimum(edge_out[1:, None], edge_in[None, 1:])
+        means.append(np.maximum(high - low, 0) * size_out / size_in)
+    mean = means[0] @ picture.astype(float).transpose(2, 0, 1) @ means[1].T
+    return np.ascontiguousarray(mean.transpose(1, 2, 0), np.float64)
+
+
+def window_at(x: float, y: float, size: float = 30) -> Window:
+    """The window of a square face box with its top left there."""
+    window = window_for(Box(x, y, size, size), HEIGHT, WIDTH)
+    assert window is not None
+    return window
+
+
+PLACES = {
+    "middle": (80, 60),
+    "left": (0, 60),
+    "right": (170, 60),
+    "top": (80, 0),
+    "bottom": (80, 120),
+    "top-left": (-5, -5),
+    "top-right": (175, -5),
+    "bottom-left": (-5, 125),
+    "bottom-right": (175, 125),
+    "just-off-the-edge": (10, 60),
+}
+# Output sizes for a 200x150 frame: by 4, 3, 2.25, 1.5, 1, shrunk, and two that are not quite of its shape.
+SHRUNK = [(600, 450), (450, 338), (300, 225), (200, 150), (90, 70), (599, 451), (401, 298)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_at_model_scale(place: str, scale: int) -> None:
+    """At each edge and corner the result is the defined blend, and outside of the window untouched."""
+    window = window_at(*PLACES[place])
+    frame = noise(HEIGHT * scale, WIDTH * scale)
+    sr = noise(window.side * scale, window.side * scale, seed=1)
+    out = frame.copy()
+    paste(out, window, sr, scale, (WIDTH, HEIGHT))
+    want = pasted_at_model_scale(frame, window, sr, scale, (WIDTH, HEIGHT))
+    assert np.abs(out - want).max() <= 1.5  # half a level of rounding, and alpha in steps of 1/256
+    edge = (CONTEXT_PX + feather_px(window.side)) * scale
+    top, left = window.y * scale, window.x * scale
+    inner = out[top : top + len(sr), left : left + len(sr)][edge:-edge, edge:-edge]
+    assert np.array_equal(inner, sr[edge:-edge, edge:-edge])
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("size", SHRUNK)
+def test_below_model_scale(place: str, size: tuple[int, int]) -> None:
+    """A smaller result is the model-scale result shrunk: to 1 level inside, to 2 in the soft edge."""
+    window = window_at(*PLACES[place])
+    frame, sr = smooth(HEIGHT * 4, WIDTH * 4), noise(window.side * 4, window.side * 4, seed=1)
+    edge = 4 * (CONTEXT_PX + feather_px(window.side))
+    soft = smooth(window.side * 4, window.side * 4, seed=2)
+    inner = edge + 12  # no output pixel lies in both the noise and the soft edge
+    soft[inner:-inner, inner:-inner] = sr[inner:-inner, inner:-inner]
+    out = np.rint(area_mean(frame, *size)).astype(np.uint8)
+    before = out.copy()
+    paste(out, window, soft, 4, (WIDTH, HEIGHT))
+    want = area_mean(pasted_at_model_scale(frame, window, soft, 4, (WIDTH, HEIGHT)), *size)
+    difference = np.abs(out - want).max(axis=2)
+    y, x = (np.arange(n) + 0.5 for n in out.shape[:2])
+    y, x = y * HEIGHT / size[1] - window.y, x * WIDTH / size[0] - window.x
+    reach = max(WIDTH / size[0], HEIGHT / size[1])
+    inside = [(edge / 4 + reach < u) & (u < window.side - edge / 4 - reach) for u in (y, x)]
+    assert difference[np.ix_(*inside)].max() <= 1
+    assert difference.max() <= 2
+    outside = [(u < -reach) | (u > window.side + reach) for u in (y, x)]
+    assert np.array_equal(out[outside[0]], before[outside[0]])
+    assert np.array_equal(out[:, outside[1]], before[:, outside[1]])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_above_model_scale(place: str) -> None:
+    """A larger result is the model-scale face enlarged as cv2.resize enlarges the whole frame."""
+    window = window_at(*PLACES[place])
+    frame = noise(HEIGHT * 2, WIDTH * 2)
+    top, left, side = 2 * window.y, 2 * window.x, 2 * window.side
+    sr = frame[top : top + side, left : left + side].copy()
+    size = (5 * WIDTH, 5 * HEIGHT)
+    want = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
+    out = want.copy()
+    paste(out, window, sr, 2, (WIDTH, HEIGHT))
+    assert np.abs(out.astype(int) - want).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(800, 600), *SHRUNK])
+def test_pasting_the_frame_into_itself_changes_nothing(size: tuple[int, int]) -> None:
+    """Where face and background are the same pixels, nothing shows: exactly, or to a level of rounding."""
+    frame = noise(HEIGHT, WIDTH)
+    whole = np.rint(area_mean(nearest(frame, 4), *size)).astype(np.uint8)
+    for x, y in PLACES.values():
+        window = window_at(x, y)
+        out = whole.copy()
+        paste(out, window, nearest(cut(frame, window), 4), 4, (WIDTH, HEIGHT))
+        tolerance = 0 if size == (800, 600) else 1
+        assert np.abs(out.astype(int) - whole).max() <= tolerance
+
+
+def test_random_geometry() -> None:
+    """For random frames, boxes, scales and output sizes, the frame pasted into itself shows nowhere."""
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        in_w, in_h = rng.integers(1, 260, 2).tolist()
+        scale = int(rng.integers(2, 5))
+        out_w, out_h = (int(n * rng.uniform(0.2, scale)) + 1 for n in (in_w, in_h))
+        frame = smooth(in_h, in_w, seed=int(rng.integers(99)))
+        size = float(rng.uniform(2, 119))
+        window = window_for(Box(*rng.uniform(-40, 250, 2).tolist(), size, size), in_h, in_w)
+        assert window is not None
+        out_w, out_h = min(out_w, scale * in_w), min(out_h, scale * in_h)
+        whole = np.rint(area_mean(nearest(frame, scale), out_w, out_h)).astype(np.uint8)
+        out = whole.copy()
+        paste(out, window, nearest(cut(frame, window), scale), scale, (in_w, in_h))
+        assert np.abs(out.astype(int) - whole).max() <= 1, (in_w, in_h, out_w, out_h, window)
+
+
+@pytest.mark.parametrize("in_size", [(1, 1), (1, 90), (90, 1), (20, 20), (33, 7)])
+@pytest.mark.parametrize("ratio", [0.5, 1.5, 2.0, 3.3])
+def test_mirrored_pixels_are_never_shown(in_size: tuple[int, int], ratio: float) -> None:
+    """Of a window larger than the frame only the frame's own pixels show, whatever is around them."""
+    window = window_for(Box(0, 0, 10, 10), in_size[1], in_size[0])
+    assert window is not None
+    sr = np.full((64, 64, 3), 255, np.uint8)
+    x0, y0 = (max(0, -2 * start) for start in (window.x, window.y))
+    sr[y0 : y0 + 2 * in_size[1], x0 : x0 + 2 * in_size[0]] = 7
+    out_w, out_h = (max(1, round(n * ratio)) for n in in_size)
+    out = np.full((out_h, out_w, 3), 7, np.uint8)
+    paste(out, window, sr, 2, in_size)
+    assert np.all(out == 7)
+
+
+def test_the_context_is_never_shown() -> None:
+    """Inside the frame, the outer 4 pixels of a window have no effect on a model-scale result."""
+    for side in WINDOW_SIDES_PX:
+        window = Window(10, 9, side)
+        sr = noise(side * 4, side * 4)
+        other = np.full_like(sr, 255)
+        edge = 4 * CONTEXT_PX
+        other[edge:-edge, edge:-edge] = sr[edge:-edge, edge:-edge]
+        results = []
+        for picture in (sr, other):
+            out = np.zeros((HEIGHT * 4, WIDTH * 4, 3), np.uint8)
+            paste(out, window, picture, 4, (WIDTH, HEIGHT))
+            results.append(out)
+        assert np.array_equal(*results)
+
+
+def test_pasting_twice_shows_the_face_in_the_same_place() -> None:
+    """Pasted again, a face's full-strength pixels are the same ones, and nothing beyond it changes."""
+    window = window_at(80, 60)
+    sr = noise(window.side * 4, window.side * 4, seed=1)
+    once = np.zeros((450, 600, 3), np.uint8)
+    paste(once, window, sr, 4, (WIDTH, HEIGHT))
+    twice = once.copy()
+    paste(twice, window, sr, 4, (WIDTH, HEIGHT))
+    margin = CONTEXT_PX + feather_px(window.side) + 1
+    top, left = 3 * (window.y + margin), 3 * (window.x + margin)
+    side = 3 * (window.side - 2 * margin)
+    inner = np.s_[top : top + side, left : left + side]
+    assert np.array_equal(once[inner], twice[inner])
+    assert np.array_equal(once.any(axis=2), twice.any(axis=2))
+
+
+@pytest.mark.parametrize("size", [(800, 600), (450, 338)])
+def test_a_face_fades_into_the_frame(size: tuple[int, int]) -> None:
+    """From black into a white face, neighbouring pixels never differ by more than the ramp's slope."""
+    window = window_at(80, 60)
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    paste(out, window, np.full((window.side * 4,) * 2 + (3,), 255, np.uint8), 4, (WIDTH, HEIGHT))
+    slope = 255 / (feather_px(window.side) * size[0] / WIDTH)
+    values = out[..., 0].astype(int)
+    assert out.max() == 255
+    assert np.abs(np.diff(values, axis=0)).max() <= slope + 2
+    assert np.abs(np.diff(values, axis=1)).max() <= slope + 2
+
+
+@pytest.mark.parametrize("size", [(800, 600), (450, 338)])
+def test_overlapping_faces_have_no_seam(size: tuple[int, int]) -> None:
+    """Over two overlapping faces of different grey, neighbours differ by no more than the ramps' slope."""
+    windows = [window_at(60, 50, 40), window_at(85, 65, 30), window_at(75, 40, 20)]
+    greys = (90, 150, 120)
+    out = np.full((size[1], size[0], 3), 120, np.uint8)
+    for i in paste_order(windows):
+        sr = np.full((windows[i].side * 4,) * 2 + (3,), greys[i], np.uint8)
+        paste(out, windows[i], sr, 4, (WIDTH, HEIGHT))
+    factor = size[0] / WIDTH
+    # Where two ramps cross, both change at once.
+    slope = sum(60 / (feather_px(w.side) * factor) for w in windows[:2])
+    values = out[..., 0].astype(int)
+    assert set(greys) <= set(np.unique(values).tolist())
+    assert np.abs(np.diff(values, axis=0)).max() <= slope + 2
+    assert np.abs(np.diff(values, axis=1)).max() <= slope + 2
+
+
+def test_the_order_does_not_depend_on_the_detectors() -> None:
+    """Whatever order windows come in, they are pasted in one: the largest first."""
+    windows = [Window(9, 5, 32), Window(0, 0, 64), Window(3, 5, 32), Window(7, 1, 128)]
+    wanted = [windows[i] for i in (3, 1, 2, 0)]
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        some = [windows[i] for i in order]
+        assert [some[i] for i in paste_order(some)] == wanted
+
+
+@pytest.mark.parametrize("count", [0, 200])
+def test_none_and_two_hundred_faces(count: int) -> None:
+    """With no face the frame is its background; two hundred identical to it leave it as it was."""
+    frame = noise(HEIGHT, WIDTH)
+    rng = np.random.default_rng(4)
+    whole = nearest(frame, 4)
+    out = whole.copy()
+    boxes = [Box(x, y, s, s) for x, y, s in rng.uniform((0, 0, 8), (180, 130, 60), (count, 3))]
+    found = [window_for(box, HEIGHT, WIDTH) for box in boxes]
+    windows = [window for window in found if window is not None]
+    assert len(windows) == count
+    for i in paste_order(windows):
+        paste(out, windows[i], nearest(cut(frame, windows[i]), 4), 4, (WIDTH, HEIGHT))
+    assert np.array_equal(out, whole)
+    if count:
+        shown = np.zeros_like(whole)
+        for window in windows:
+            white = np.full((window.side * 4,) * 2 + (3,), 255, np.uint8)
+            paste(shown, window, white, 4, (WIDTH, HEIGHT))
+        assert (shown == 255).mean() > 0.9  # the faces did cover the frame
+
+
+def test_real_proportions() -> None:
+    """A 640x480 frame shown at 1440x1080: a pasted bicubic face is within 3 levels of its background."""
+    frame = smooth(480, 640)
+    window = Window(200, 150, 96)
+    whole = background(frame, 1440, 1080)
+    large = background(frame, 2560, 1920)
+    sr = large[600:984, 800:1184].copy()
+    out = whole.copy()
+    paste(out, window, sr, 4, (640, 480))
+    assert np.abs(out.astype(int) - whole).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("out", "sr"),
+    [
+        (np.zeros((60, 80, 3), np.uint8), np.zeros((64, 63, 3), np.uint8)),
+        (np.zeros((60, 80, 3), np.uint8), np.zeros((64, 64, 3), np.float32)),
+        (np.zeros((60, 80), np.uint8), np.zeros((64, 64, 3), np.uint8)),
+        (np.zeros((60, 80, 3), np.uint8)[:, ::-1], np.zeros((64, 64, 3), np.uint8)),
+    ],
+    ids=["shape", "dtype", "grey-frame", "view"],
+)
+def test_arrays_that_do_not_fit(out: UInt8, sr: UInt8) -> None:
+    """A face of the wrong size or type, or a frame that cannot be written in lines, is an OptionError."""
+    with pytest.raises(OptionError, match="must be"):
+        paste(out, Window(2, 2, 32), sr, 2, (40, 40))
