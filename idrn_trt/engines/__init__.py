@@ -139,7 +139,13 @@ def _open(name: str, model: Model, precision: str, threads: int | None) -> Engin
     from idrn_trt.engines import _probe
 
     files = {kind: file.sha256 for kind, file in sorted(model.files.items())}
-    key = {"engine": name, "version": backend.version(), "threads": threads, "files": files}
+    key = {
+        "engine": name,
+        "version": backend.version(),
+        "threads": threads,
+        "files": files,
+        "precisions": candidates,
+    }
     return _probe.open_fastest(
         key, candidates, lambda precision: cast("Engine", backend.OPEN(model, precision, threads))
     )

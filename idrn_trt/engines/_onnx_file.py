@@ -117,6 +117,12 @@ def _walk_graph(message: memoryview, graph: _Graph) -> None:
         elif number == 5:
             name, kind = _check_tensor(_message(value))
             graph.tensor_types[name] = kind
+        elif number == 2:
+            _text(value)
+        elif number in {11, 12, 13}:  # inputs, outputs and others with a stated shape
+            for part, content in _fields(_message(value)):
+                if part == 1:
+                    _text(content)
 
 
 def _walk_node(message: memoryview, graph: _Graph) -> None:
@@ -126,20 +132,32 @@ def _walk_node(message: memoryview, graph: _Graph) -> None:
     constant = None
     for number, value in _fields(message):
         if number == 1:
-            inputs.append(bytes(_message(value)))
+            inputs.append(_text(value))
         elif number == 2:
-            outputs.append(bytes(_message(value)))
+            outputs.append(_text(value))
         elif number == 4:
-            operator = bytes(_message(value))
+            operator = _text(value)
+        elif number in {3, 7}:  # its name, its operator's domain
+            _text(value)
         elif number == 5:
-            for attribute, content in _fields(_message(value)):
-                _refuse(attribute, _REFUSED_IN_ATTRIBUTE)
-                if attribute == 5:
-                    _, constant = _check_tensor(_message(content))
+            found = _walk_attribute(_message(value))
+            constant = found if found is not None else constant
     if operator == b"Constant" and outputs and constant is not None:
         graph.tensor_types[outputs[0]] = constant
     if operator == b"QuantizeLinear" and inputs:
         graph.quantisers.append(inputs)
+
+
+def _walk_attribute(message: memoryview) -> int | None:
+    """The element type of the tensor in an attribute, None where there is none."""
+    kind = None
+    for number, value in _fields(message):
+        _refuse(number, _REFUSED_IN_ATTRIBUTE)
+        if number == 1:
+            _text(value)
+        elif number == 5:
+            _, kind = _check_tensor(_message(value))
+    return kind
 
 
 def _check_tensor(message: memoryview) -> tuple[bytes, int]:
@@ -151,7 +169,7 @@ def _check_tensor(message: memoryview) -> tuple[bytes, int]:
         if number == 2 and isinstance(value, int):
             kind = value
         elif number == 8:
-            name = bytes(_message(value))
+            name = _text(value)
         elif number == 13 or (number == 14 and value != 0):
             raise ModelError("weights outside the file (ONNX external data) are refused")
         elif number in {4, 5, 9, 10} and isinstance(value, memoryview):
@@ -192,6 +210,16 @@ def _message(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
         raise ModelError("not ONNX: a number where text or a message belongs")
     return value
+
+
+def _text(value: int | memoryview) -> bytes:
+    """A name. Backends trip over one that is not UTF-8."""
+    text = bytes(_message(value))
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ModelError(f"not ONNX: name {ascii(text)[1:]:.60} is not UTF-8") from None
+    return text
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -175,5 +175,11 @@ def check_sane(engine: EngineBase) -> None:
         )
 
 
+def last_line(error: BaseException) -> str:
+    """The part of a backend's message that says what is wrong; the lines before say where."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
 def _named(spec: EngineSpec) -> str:
     return f"engine {spec.engine!r} ({spec.model}, {spec.precision})"

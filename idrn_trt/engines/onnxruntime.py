@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from idrn_trt.engines._onnx_file import load_onnx, precisions_from
 from idrn_trt.engines._probe import usable_cores
-from idrn_trt.engines.base import OPENING_WINDOW_PX, EngineBase, UInt8, check_sane
+from idrn_trt.engines.base import OPENING_WINDOW_PX, EngineBase, UInt8, check_sane, last_line
 from idrn_trt.errors import DeviceError, ModelError, OptionError
 from idrn_trt.types import EngineSpec, Precision
 from idrn_trt.zoo import Model
@@ -70,7 +70,7 @@ class OnnxRuntimeEngine(EngineBase):
         try:
             sr = _run(self._session, lr)
         except Exception as error:  # its exceptions share no base but Exception
-            raise DeviceError(f"ONNX Runtime failed: {error}") from error
+            raise DeviceError(f"ONNX Runtime failed: {last_line(error)}") from error
         # Overflow to NaN or infinity inside the network is not a fault of this conversion.
         with np.errstate(invalid="ignore", over="ignore"):
             sr *= 255
@@ -91,11 +91,16 @@ def _session(data: bytes, model: Model, threads: int | None) -> tuple[Any, list[
     wanted = [p for p in ("CUDAExecutionProvider",) if p in ort.get_available_providers()]
     try:
         session = ort.InferenceSession(
-            data, sess_options=options, providers=[*wanted, "CPUExecutionProvider"]
+            data,
+            sess_options=options,
+            providers=[*wanted, "CPUExecutionProvider"],
+            # A second attempt, announced on standard output, that would fail in the same way.
+            enable_fallback=bool(wanted),
         )
     except Exception as error:  # its exceptions share no base but Exception
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(f"ONNX Runtime cannot open model {model.name!r}: {reason}") from error
+        raise ModelError(
+            f"ONNX Runtime cannot open model {model.name!r}: {last_line(error)}"
+        ) from error
     missed = [p for p in wanted if p not in session.get_providers()]
     return session, [f"ONNX Runtime's {p} did not start: on the CPU instead" for p in missed]
 
@@ -106,9 +111,15 @@ def _run(session: Any, lr: Any) -> Any:
 
 def _scale(session: Any, model: Model) -> int:
     """The scale, read from what comes out for one window and held against the manifest."""
-    ends = [*session.get_inputs(), *session.get_outputs()]
-    if len(ends) != 2 or any(end.type != "tensor(float)" or len(end.shape) != 4 for end in ends):
-        described = ", ".join(f"{end.name} {end.type} {end.shape}" for end in ends)
+    try:
+        ends = [
+            (end.name, end.type, end.shape)
+            for end in [*session.get_inputs(), *session.get_outputs()]
+        ]
+    except UnicodeDecodeError as error:
+        raise ModelError(f"model {model.name!r} names its axes in no UTF-8: {error}") from error
+    if len(ends) != 2 or any(kind != "tensor(float)" or len(axes) != 4 for _, kind, axes in ends):
+        described = ", ".join(f"{name} {kind} {axes}" for name, kind, axes in ends)
         raise ModelError(
             f"model {model.name!r} has the ends {described}, expected one input and one output, "
             "float32 (N, 3, h, w)"
@@ -117,8 +128,9 @@ def _scale(session: Any, model: Model) -> int:
     try:
         shape = _run(session, np.zeros((1, 3, side, side), np.float32)).shape
     except Exception as error:  # its exceptions share no base but Exception
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(f"model {model.name!r} takes no {side}x{side} window: {reason}") from error
+        raise ModelError(
+            f"model {model.name!r} takes no {side}x{side} window: {last_line(error)}"
+        ) from error
     scale = int(shape[2]) // side
     if scale not in {2, 3, 4} or shape != (1, 3, scale * side, scale * side):
         raise ModelError(

@@ -6,12 +6,12 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
+import openvino as ov
 from openvino import opset13
 
 from idrn_trt.engines._cache import cache_folder
 from idrn_trt.engines._onnx_file import FLOAT_FILES, OnnxFile, load_onnx, precisions_from
-from idrn_trt.engines.base import OPENING_WINDOW_PX, EngineBase, UInt8, check_sane
+from idrn_trt.engines.base import OPENING_WINDOW_PX, EngineBase, UInt8, check_sane, last_line
 from idrn_trt.errors import DeviceError, ModelError, OptionError
 from idrn_trt.types import EngineSpec, Precision
 from idrn_trt.zoo import Model
@@ -30,6 +30,8 @@ _HINT: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 # Graphs are static. A batch is run in pieces of these sizes, so that a stream whose number of faces
 # changes meets five graphs a window size instead of one for each number.
 _PIECES = (16, 8, 4, 2, 1)
+# Its messages are decoded on the way to Python, which fails where they quote bytes of a damaged file.
+_FAILURES = (RuntimeError, UnicodeDecodeError)
 # Five window sizes times the pieces, and a few odd ones.
 _MOST_GRAPHS = 32
 
@@ -115,8 +117,10 @@ class OpenVinoEngine(EngineBase):
             graph = _with_uint8_ends(self._source.clone(), shape)
             compiled = self._core.compile_model(graph, "CPU", {**self._config, **(more or {})})
             return _Graph(compiled, shape, self._spec.scale)
-        except RuntimeError as error:
-            raise DeviceError(f"OpenVINO cannot compile {self._spec.model!r}: {error}") from error
+        except _FAILURES as error:
+            raise DeviceError(
+                f"OpenVINO cannot compile {self._spec.model!r}: {last_line(error)}"
+            ) from error
 
     def _release(self) -> None:
         self._graphs.clear()
@@ -143,8 +147,8 @@ class _Graph:
         np.copyto(self._lr, lr)
         try:
             self._request.infer()
-        except RuntimeError as error:
-            raise DeviceError(f"OpenVINO failed: {error}") from error
+        except _FAILURES as error:
+            raise DeviceError(f"OpenVINO failed: {last_line(error)}") from error
         np.copyto(sr, self._sr)
 
 
@@ -163,9 +167,10 @@ def _read(core: Any, file: OnnxFile, model: Model) -> Any:
     """The graph, checked against the model file contract."""
     try:
         graph = core.read_model(file.data)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(f"OpenVINO cannot read model {model.name!r}: {reason}") from error
+    except _FAILURES as error:
+        raise ModelError(
+            f"OpenVINO cannot read model {model.name!r}: {last_line(error)}"
+        ) from error
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ModelError(
             f"model {model.name!r} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, "
@@ -189,9 +194,10 @@ def _scale(graph: Any, model: Model) -> int:
     side = OPENING_WINDOW_PX
     try:
         probe.reshape([1, 3, side, side])
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(f"model {model.name!r} takes no {side}x{side} window: {reason}") from error
+    except _FAILURES as error:
+        raise ModelError(
+            f"model {model.name!r} takes no {side}x{side} window: {last_line(error)}"
+        ) from error
     shape = probe.output(0).partial_shape
     height, width = (shape[k].get_length() if shape[k].is_static else 0 for k in (2, 3))
     scale = height // side

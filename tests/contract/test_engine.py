@@ -32,16 +32,23 @@ USABLE = [
 ]
 WINDOWS = [(32, 32), (48, 48), (64, 64), (96, 96), (128, 128), (24, 56), (65, 33), (8, 8)]
 
-# Largest difference in grey levels between one window run alone and the same one in a batch.
+# Largest difference in grey levels between one window run alone and the same one in a batch, where
+# another kernel may sum in another order. Measured: 0 throughout.
 BATCH_LEVELS = {
-    "fp32": 1,  # another kernel may sum in another order, which decides a tie in rounding
-    "fp16": 2,  # the same with sums of 11 bits
-    "bf16": 4,  # the same with sums of 8 bits
-    "int8": 4,  # a tie decided otherwise moves an activation by a whole step
+    "fp32": 1,  # a tie in rounding decided otherwise
+    "fp16": 2,  # the same, with sums of 11 bits
+    "bf16": 2,  # the same, with sums of 8 bits
+    "int8": 2,  # the same, moving an activation by a whole step
 }
-# Least PSNR in dB against the float32 network computed without any rewriting. The untrained network
-# keeps no band for errors to hide in; a trained one's are far higher.
-PARITY_DB = {"fp32": 60.0, "fp16": 50.0, "bf16": 38.0, "int8": 30.0}
+# Least PSNR in dB against the float32 network computed without any rewriting.
+PARITY_DB = {
+    "fp32": 80.0,  # measured 98 and more: a few ties
+    "fp16": 58.0,  # measured 63.6
+    "bf16": 52.0,  # measured 57.5
+    "int8": 48.0,  # measured 52.5, the same in OpenVINO and ONNX Runtime
+}
+# The same for a trained network on pictures it has not been calibrated on.
+TRAINED_PARITY_DB = {**PARITY_DB, "fp16": 50.0, "bf16": 42.0, "int8": 36.0}
 
 
 @pytest.fixture(params=USABLE)
@@ -59,7 +66,7 @@ def opener(case: tuple[str, Precision], tiny_model: Path) -> Callable[[], Engine
 
 @pytest.fixture
 def engine(opener: Callable[[], Engine]) -> Iterator[Engine]:
-    """This case's engine, closed at the end."""
+    """The engine of this case, closed at the end."""
     opened = opener()
     yield opened
     opened.close()
@@ -271,7 +278,8 @@ def test_a_result_can_be_the_next_batch(engine: Engine) -> None:
 
 def test_two_threads(engine: Engine) -> None:
     """Calls from two threads wait for each other and each gets its own result."""
-    batches = [pictures(2, 32, 32, seed=1), pictures(1, 48, 32, seed=2)]
+    # Of one shape: an engine that ran both at once would mix them up.
+    batches = [pictures(2, 32, 32, seed=seed) for seed in (1, 2)]
     expected = [engine.run(batch).copy() for batch in batches]
     wrong: list[str] = []
 
@@ -395,6 +403,6 @@ def test_the_default_model(case: tuple[str, Precision]) -> None:
     engine = open_engine(model, engine=name, precision=precision)
     result = engine.run(batch).copy()
     engine.close()
-    assert psnr(result, expected) >= PARITY_DB[precision]
+    assert psnr(result, expected) >= TRAINED_PARITY_DB[precision]
     if precision == "fp32":
         assert levels_apart(result, expected) <= 1
