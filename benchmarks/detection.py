@@ -48,7 +48,7 @@ SCENE_FACE_PX = 32
 FACES_A_SCENE = 8
 SWEEP_SIZE = (640, 480)
 SWEEP_FACES = 4
-SWEEP_PX = (8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 32, 36, 40, 48)
+SWEEP_PX = (12, 16, 20, 22, 24, 26, 28, 32, 40, 48)
 TIMED_FRAMES = {"clips": 24, "1280x720": 8, "1920x1080": 5}
 
 
@@ -195,18 +195,27 @@ def clips(data: Path, reference: Detector) -> Iterator[Scene]:
 
 
 def times(detectors: dict[str, Detector], frames: dict[str, list[UInt8]]) -> Any:
-    """Median and least milliseconds of one `detect`, detectors alternating."""
+    """Milliseconds of one `detect`, detectors alternating: of the wall clock, and of all processors.
+
+    On a machine that is doing other work the wall clock's least and the processor time still mean something.
+    """
     result: dict[str, Any] = {}
     for kind, pictures in frames.items():
-        taken: dict[str, list[float]] = {name: [] for name in detectors}
+        wall: dict[str, list[float]] = {name: [] for name in detectors}
+        cpu: dict[str, list[float]] = {name: [] for name in detectors}
         for frame in tqdm([pictures[0], *pictures], f"times {kind}", leave=False):
             for name, detector in detectors.items():
-                start = time.perf_counter_ns()
+                start, cpu_start = time.perf_counter_ns(), time.process_time_ns()
                 detector.detect(frame)
-                taken[name].append((time.perf_counter_ns() - start) / 1e6)
+                wall[name].append((time.perf_counter_ns() - start) / 1e6)
+                cpu[name].append((time.process_time_ns() - cpu_start) / 1e6)
         result[kind] = {
-            name: {"median_ms": round(statistics.median(t[1:]), 1), "min_ms": round(min(t[1:]), 1)}
-            for name, t in taken.items()
+            name: {
+                "median_ms": round(statistics.median(wall[name][1:]), 1),
+                "min_ms": round(min(wall[name][1:]), 1),
+                "cpu_median_ms": round(statistics.median(cpu[name][1:]), 1),
+            }
+            for name in detectors
         }
     return result
 
@@ -291,13 +300,16 @@ def sweep(detectors: dict[str, Detector], pictures: Pictures) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    lines = ["| pictures | detector | recall | false / 100 frames | ms |", "|---|---|---|---|---|"]
+    lines = [
+        "| pictures | detector | recall | false / 100 frames | ms | least ms | CPU ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for part in ("clips", *(f"{SCENE_FACE_PX}_px_in_{w}x{h}" for w, h in SCENE_SIZES)):
         for name, figures in report[part].items():
-            ms = report["times"][part.rpartition("_")[2]][name]["median_ms"]
+            ms = report["times"][part.rpartition("_")[2]][name].values()
             lines.append(
                 f"| {part.replace('_', ' ')} | {name} | {figures['recall']:.3f} | "
-                f"{figures['false_per_100_frames']} | {ms} |"
+                f"{figures['false_per_100_frames']} | {' | '.join(map(str, ms))} |"
             )
     lines += [
         "",

@@ -21,15 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import openvino as ov
 import torch
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
 
 from idrn_trt.bench.machine import cpu, versions
 from idrn_trt.bench.measure import CONTROL, Samples, interleave, load_average
@@ -92,24 +85,14 @@ def openvino_case(data: bytes, lr: np.ndarray, hint: str, threads: int) -> Case:
 
 def onnxruntime_case(data: bytes | str, lr: np.ndarray, threads: int) -> Case:
     """A model file through ONNX Runtime's CPU provider."""
+    import onnxruntime  # after idrn_trt.toolchain, which switches its usage reports off
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Spinning on after a call would steal the cores of the case that is timed next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"lr": lr})
-
-
-class _Windows(CalibrationDataReader):  # type: ignore[misc]
-    """Seeded pictures for ONNX Runtime's own quantiser: its file is timed here, never used."""
-
-    def __init__(self, side: int) -> None:
-        self.left = [smooth_window(side, seed) for seed in range(8)]
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        if not self.left:
-            return None
-        return {"lr": nchw(self.left.pop())}
 
 
 def nchw(window: np.ndarray) -> np.ndarray:
@@ -119,11 +102,23 @@ def nchw(window: np.ndarray) -> np.ndarray:
 
 def onnxruntime_int8_files(model: Path, folder: Path, side: int) -> dict[str, str]:
     """The fp32 file quantised by ONNX Runtime itself, in its two formats: what its user would do."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
+    from onnxruntime.quantization import quantize_static as quantise
+
+    class Windows(CalibrationDataReader):  # type: ignore[misc]
+        """Seeded pictures: the file is timed here and never used."""
+
+        def __init__(self) -> None:
+            self.left = [smooth_window(side, seed) for seed in range(8)]
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return {"lr": nchw(self.left.pop())} if self.left else None
+
     files = {}
     for name, form in (("QDQ", QuantFormat.QDQ), ("QOperator", QuantFormat.QOperator)):
         target = folder / f"ort-{name}.onnx"
-        quantize_static(
-            str(model), str(target), _Windows(side), quant_format=form, per_channel=True,
+        quantise(
+            str(model), str(target), Windows(), quant_format=form, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         files[f"ONNX Runtime int8, its own {name}"] = str(target)

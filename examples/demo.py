@@ -36,7 +36,7 @@ def compare(source: str, target: Path) -> None:
     """Write the first faces of a picture or folder: before, bicubic and ours, side by side."""
     faces = first_faces(source)
     if not faces:
-        print(f"no face found in {source}: no comparison written")
+        print(f"no small face found in {source}: no comparison written")
         return
     write_image(target, np.asarray(sheet(faces)))
     print(f"before / bicubic / ours for {len(faces)} of the faces: {target}")

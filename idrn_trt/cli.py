@@ -12,10 +12,20 @@ from collections.abc import Sequence
 
 import idrn_trt
 from idrn_trt._imports import explain_import_error
-from idrn_trt.commands import doctor, evaluate, export, models, train, upscale
+from idrn_trt.commands import (
+    bench,
+    data,
+    doctor,
+    evaluate,
+    export,
+    models,
+    quantise,
+    train,
+    upscale,
+)
 from idrn_trt.errors import IdrnError, OptionError
 
-VERBS = (upscale, doctor, models, train, evaluate, export)
+VERBS = (upscale, doctor, models, bench, data, train, evaluate, export, quantise)
 
 EPILOG = """\
 examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from idrn_trt.errors import OptionError
 
@@ -16,14 +17,25 @@ def _positive(owner: str, **values: float) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOptions:
-    """What `idrn-trt train` does.
+    """What `idrn-trt train` does. The defaults are the recipe "release"; see RECIPES for the others.
 
-    data, val_data: specifications such as "folder:DIR"; without val_data a share of the training
-    pictures is held out.
-    network: a name such as "d8-w64-x4". out: folder for checkpoints and the log.
-    steps: optimiser steps in all. batch: pairs a step. lr_px: side of a low-resolution crop.
-    peak_learning_rate: reached after warmup_steps, then decayed by half a cosine to one hundredth.
-    clip_norm: gradients are scaled to at most this norm.
+    data: specifications such as "folder:DIR", joined by commas. test_count: so many pictures are drawn
+    from them for testing and never trained on. val_data: a specification, "test" for the test
+    pictures, or None: a share of the training pictures is held out.
+    network: a name such as "d8-w64-x4". out: folder for checkpoints and the log. cache: folder for the
+    cut crops, by default the user's.
+    steps: optimiser steps in all. epochs: when above 0, the run is so many times all pictures instead.
+    batch: pairs a step. lr_px: side of a low-resolution crop. lr_sizes: each step draws its side from
+    these instead, with as many pairs as have about the pixels of a batch at lr_px.
+    augment: random crops at random scale, mirrored half the time, instead of the centre square.
+    degrade: low-resolution pictures as webcams and CCTV make them instead of by bicubic.
+    loss: "l1" or "mse". reduction: "mean", or "sum" over a picture's pixels (the paper's Eq. 2).
+    optimiser: "adam" or "sgd"; momentum is Adam's first moment's decay, or SGD's.
+    peak_learning_rate: reached after warmup_steps. schedule: from there "cosine", half a one down to
+    a hundredth, or "step", times `decay` every `decay_epochs` epochs.
+    clip_norm: gradients are scaled to at most this norm; 0 leaves them.
+    ema: when above 0, the result is the weights' running average, which keeps this share a step.
+    init: a checkpoint, model folder or .onnx file whose weights are started from.
     bf16: convolutions in bfloat16 (autocast); weights and optimiser stay float32.
     workers: processes that prepare pairs. threads: for the computation, 0 leaves torch's choice.
     """
@@ -32,12 +44,27 @@ class TrainOptions:
     out: Path
     network: str = "d8-w64-x4"
     val_data: str | None = None
+    test_count: int = 0
+    cache: Path | None = None
     steps: int = 6000
+    epochs: int = 0
     batch: int = 16
     lr_px: int = 32
+    lr_sizes: tuple[int, ...] = ()
+    augment: bool = True
+    degrade: bool = False
+    loss: Literal["l1", "mse"] = "l1"
+    reduction: Literal["mean", "sum"] = "mean"
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: float = 0.9
     peak_learning_rate: float = 8e-4
     warmup_steps: int = 200
+    schedule: Literal["cosine", "step"] = "cosine"
+    decay: float = 1.0
+    decay_epochs: int = 30
     clip_norm: float = 0.5
+    ema: float = 0.0
+    init: Path | None = None
     bf16: bool = True
     seed: int = 0
     val_share: float = 0.03
@@ -54,18 +81,79 @@ class TrainOptions:
             batch=self.batch,
             lr_px=self.lr_px,
             peak_learning_rate=self.peak_learning_rate,
-            clip_norm=self.clip_norm,
+            decay=self.decay,
+            decay_epochs=self.decay_epochs,
             val_every=self.val_every,
         )
-        if self.warmup_steps < 0 or self.workers < 0 or self.threads < 0 or self.seed < 0:
-            raise OptionError(
-                "training: warmup_steps, workers, threads and seed must not be negative, got "
-                f"{self.warmup_steps!r}, {self.workers!r}, {self.threads!r}, {self.seed!r}"
-            )
+        for name in (
+            "warmup_steps", "workers", "threads", "seed", "epochs", "test_count", "clip_norm",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not value >= 0:  # NaN is refused too
+                raise OptionError(f"training: {name} must not be negative, got {value!r}")
         if not 0 < self.val_share < 1:
             raise OptionError(
                 f"training: val_share must be between 0 and 1, got {self.val_share!r}"
             )
+        for name in ("momentum", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionError(
+                    f"training: {name} must be at least 0 and below 1, got {getattr(self, name)!r}"
+                )
+        self._check_choices()
+        self._check_together()
+
+    def _check_choices(self) -> None:
+        for name, allowed in (
+            ("loss", ("l1", "mse")),
+            ("reduction", ("mean", "sum")),
+            ("optimiser", ("adam", "sgd")),
+            ("schedule", ("cosine", "step")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise OptionError(
+                    f"training: {name} must be one of {', '.join(allowed)}, "
+                    f"got {getattr(self, name)!r}"
+                )
+
+    def _check_together(self) -> None:
+        if any(type(size) is not int or not 8 <= size <= 512 for size in self.lr_sizes):
+            raise OptionError(
+                f"training: lr_sizes must be whole numbers from 8 to 512, got {self.lr_sizes!r}"
+            )
+        if self.lr_sizes and (self.epochs or not self.augment):
+            raise OptionError("training: lr_sizes needs random crops and a number of steps")
+        if self.val_data == "test" and not self.test_count:
+            raise OptionError("training: val_data 'test' needs a test_count above 0")
+
+
+_PAPER: dict[str, Any] = {
+    "epochs": 120,
+    "batch": 16,
+    "lr_px": 32,
+    "augment": False,
+    "loss": "mse",
+    "optimiser": "adam",
+    "momentum": 0.9,
+    "peak_learning_rate": 1e-4,
+    "warmup_steps": 0,
+    "schedule": "step",
+    "decay": 0.9,
+    "decay_epochs": 30,
+    "clip_norm": 0.0,
+    "bf16": False,
+    "test_count": 500,
+    "val_data": "test",
+}
+# Recipe -> the options in which it differs from the defaults. "paper" is section 3.1 (docs/paper.md),
+# the two with SGD are section 4.1's (Fig. 5); "real" is "release" on pictures as cameras make them.
+RECIPES: dict[str, dict[str, Any]] = {
+    "release": {},
+    "real": {"degrade": True},
+    "paper": _PAPER,
+    "paper-sgd": {**_PAPER, "optimiser": "sgd", "decay": 1.0},
+    "paper-sgd-step": {**_PAPER, "optimiser": "sgd", "decay": 0.1, "decay_epochs": 20},
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

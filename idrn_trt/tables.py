@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+_NUMBER = frozenset("0123456789+-.,%")
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """The rows under their heads in aligned columns; a column of numbers is set right.
 
-    A column counts as numbers when each of its cells but "-" starts with a digit or a sign.
+    A column counts as numbers when its cells are made of digits, signs, points and per cent signs only.
     """
     cells = [[str(cell) for cell in row] for row in rows]
     columns = list(zip(head, *cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    right = [all(c[:1] in "0123456789+-" for c in column[1:]) for column in columns]
+    right = [all(_NUMBER.issuperset(cell) for cell in column[1:]) for column in columns]
 
     def line(row: Sequence[str]) -> str:
         parts = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,41 @@ def cpu() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "usable_cores": len(usable(0)) if usable else os.cpu_count(),
     }
+
+
+def affinity() -> list[int]:
+    """The numbers of the cores this process may run on; empty where the system does not tell."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return sorted(usable(0)) if usable else []
+
+
+def gpus() -> list[dict[str, str]]:
+    """NVIDIA cards by name, driver and clocks as their own tool tells; empty without it."""
+    fields = ("name", "driver_version", "clocks.sm", "clocks.max.sm")
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    lines = _output(command).splitlines()
+    return [dict(zip(fields, (v.strip() for v in line.split(",")), strict=False)) for line in lines]
+
+
+def git_revision(package: Path) -> str:
+    """The source tree's revision, "-dirty" behind it when files differ; "" for an installed package."""
+    if not (package.parent / "pyproject.toml").is_file():
+        return ""
+    command = ["git", "-C", str(package.parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    return _output(command).strip()
+
+
+def _output(command: list[str]) -> str:
+    program = shutil.which(command[0])
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(  # noqa: S603 (fixed commands, no shell)
+            [program, *command[1:]], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
 
 
 def versions(*packages: str) -> dict[str, str]:

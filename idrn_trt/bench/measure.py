@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,6 +23,21 @@ SETTLE_S = 0.1
 # Some 8 ms a call: short enough to repeat, too long to hide in the slice that a scheduler gives to whoever
 # just woke up, so that other processes do show.
 _CONTROL_BYTES = bytes(8 << 20)
+# Under a time budget: rounds that are always taken, and how long one block may last.
+LEAST_ROUNDS = 3
+BLOCK_S = 0.25
+# A call that took this many times the median was interrupted by something else.
+OUTLIER = 2.0
+
+Case = Callable[[], object]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while measuring. samples: the whole blocks taken until then; cases without one are left out."""
+
+    def __init__(self, samples: dict[str, Samples]) -> None:
+        super().__init__("interrupted while measuring")
+        self.samples = samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,17 @@ class Samples:
 
     ms: npt.NDArray[np.float64]
     blocks: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, blocks_ms: npt.ArrayLike) -> Samples:
+        """The samples of blocks of equally many calls each, in ms."""
+        ms = np.array(blocks_ms, np.float64)
+        return cls(ms=ms.ravel(), blocks=np.median(ms, axis=1))
+
+    def blocks_ms(self) -> list[list[float]]:
+        """Every call by block, in ms to 0.1 us: what a report keeps; `of` takes it back."""
+        rows: list[list[float]] = self.ms.reshape(len(self.blocks), -1).round(4).tolist()
+        return rows
 
     def percentile(self, share: float) -> float:
         """The time under which `share` per cent of the calls stayed, in ms."""
@@ -47,45 +73,95 @@ class Samples:
         low, mid, high = np.percentile(self.blocks, (10, 50, 90))
         return float((high - low) / mid)
 
-    def to_dict(self) -> dict[str, float]:
+    @property
+    def outliers(self) -> int:
+        """How many calls took more than OUTLIER times the median."""
+        return int((self.ms > OUTLIER * self.p50).sum())
+
+    def to_dict(self, percentiles: Sequence[float] = (50, 90, 99)) -> dict[str, float]:
         """The figures a report quotes, in ms, the spread as a share."""
-        names = {"p50_ms": 50, "p90_ms": 90, "p99_ms": 99}
         return {
-            **{name: round(self.percentile(share), 4) for name, share in names.items()},
+            **{f"p{share:g}_ms": round(self.percentile(share), 4) for share in percentiles},
             "min_ms": round(float(self.ms.min()), 4),
+            "mean_ms": round(float(self.ms.mean()), 4),
+            "max_ms": round(float(self.ms.max()), 4),
+            "outliers": self.outliers,
             "spread": round(self.spread, 4),
             "calls": len(self.ms),
         }
 
 
 def interleave(
-    cases: Mapping[str, Callable[[], object]],
+    cases: Mapping[str, Case],
     *,
     rounds: int,
     block: int = 10,
     warm: int = 3,
     threads: int = 1,
+    budget_s: float | None = None,
 ) -> dict[str, Samples]:
     """Times of every case, taken in turns: `rounds` blocks of `block` calls each, after `warm` untimed.
 
     The order of the cases turns by one each round, so that none always follows the same other. A control
     (see control_kernel) on `threads` threads is timed as a case of its own under the name CONTROL.
+
+    With `budget_s` no round is begun that would end later than that after the first one began, except
+    that LEAST_ROUNDS are always taken, and slow cases get shorter blocks (see block_size). Ctrl-C raises
+    Interrupted, which carries what was measured.
     """
-    kernel = control_kernel(threads)
-    everything = {**cases, CONTROL: kernel}
-    names = list(everything)
-    times: dict[str, list[list[int]]] = {name: [] for name in names}
-    for case in everything.values():
-        case()  # compile and allocate before anything is timed
-    for turn in range(rounds):
-        shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
-            time.sleep(SETTLE_S)
-            times[name].append(_block(everything[name], block, warm))
-    return {name: _samples(blocks) for name, blocks in times.items()}
+    everything = {**cases, CONTROL: control_kernel(threads)}
+    blocks: dict[str, list[list[int]]] = {name: [] for name in everything}
+    try:
+        # Compiled and allocated before anything is timed.
+        first_s = {name: _first_and_second(case) for name, case in everything.items()}
+        sizes = dict.fromkeys(everything, block)
+        if budget_s is not None:
+            sizes = {name: block_size(seconds, block) for name, seconds in first_s.items()}
+        start = time.perf_counter()
+        for turn in range(rounds):
+            spent_s = time.perf_counter() - start
+            if budget_s is not None and not _another(turn, spent_s, budget_s):
+                break
+            for name in _turned(list(everything), turn):
+                time.sleep(SETTLE_S)
+                calls = sizes[name]
+                blocks[name].append(_block(everything[name], calls, min(warm, calls)))
+    except KeyboardInterrupt:
+        raise Interrupted(_all_samples(blocks)) from None
+    return _all_samples(blocks)
 
 
-def control_kernel(threads: int) -> Callable[[], object]:
+def block_size(call_s: float, most: int) -> int:
+    """How many calls of `call_s` seconds a block has: as many as fit into BLOCK_S, from 1 to `most`."""
+    return max(1, min(most, int(BLOCK_S / max(call_s, 1e-9))))
+
+
+def overhead_us(calls: int = 2000) -> float:
+    """What the harness itself adds to a call, in microseconds: the median time of doing nothing."""
+    return float(np.median(_block(lambda: None, calls, warm=100))) / 1e3
+
+
+def _another(rounds_done: int, spent_s: float, budget_s: float) -> bool:
+    """Whether one more round, as long as the earlier ones, ends within the budget."""
+    if rounds_done < LEAST_ROUNDS:
+        return True
+    return spent_s * (rounds_done + 1) / rounds_done <= budget_s
+
+
+def _turned(names: list[str], by: int) -> list[str]:
+    shift = by % len(names)
+    return names[shift:] + names[:shift]
+
+
+def _first_and_second(case: Case) -> float:
+    """Seconds of the second call: the first one compiles."""
+    case()
+    start = time.perf_counter()
+    case()
+    return time.perf_counter() - start
+
+
+def control_kernel(threads: int) -> Case:
     """A fixed piece of work on `threads` threads at once: SHA-256 of 8 MiB each.
 
     It uses none of the libraries measured, so its spread is the machine's own noise, other processes
@@ -99,7 +175,7 @@ def control_kernel(threads: int) -> Callable[[], object]:
     return lambda: list(pool.map(digest, range(threads)))
 
 
-def _block(case: Callable[[], object], calls: int, warm: int) -> list[int]:
+def _block(case: Case, calls: int, warm: int) -> list[int]:
     for _ in range(warm):
         case()
     taken = []
@@ -110,9 +186,12 @@ def _block(case: Callable[[], object], calls: int, warm: int) -> list[int]:
     return taken
 
 
-def _samples(blocks: list[list[int]]) -> Samples:
-    ms = np.array(blocks, np.float64) / 1e6
-    return Samples(ms=ms.ravel(), blocks=np.median(ms, axis=1))
+def _all_samples(blocks: Mapping[str, list[list[int]]]) -> dict[str, Samples]:
+    return {
+        name: Samples.of(np.array(taken, np.float64) / 1e6)
+        for name, taken in blocks.items()
+        if taken
+    }
 
 
 def load_average() -> list[float]:

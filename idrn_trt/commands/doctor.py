@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             "detectors": detectors,
             "models": [_model_entry(m) for m in models],
             "models_error": models_error,
+            "precision_probes": _probes(),
             "works": works,
         }
         print(json.dumps(document, indent=1, ensure_ascii=False))
@@ -58,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     print(_machine_text())
     print(_engines_text(engines))
     print(_detectors_text(detectors))
-    print(models_text(models) or f"no model usable: {models_error or 'none found'}")
+    print((models_text(models) or f"no model usable: {models_error or 'none found'}") + "\n")
+    if probes := _probes():
+        print(_probes_text(probes))
     print("ready" if works else "not ready: see what is marked above")
     return 0 if works else 1
 
@@ -110,3 +113,22 @@ def _model_entry(model: Model | BrokenModel) -> dict[str, Any]:
     if isinstance(model, BrokenModel):
         return {"name": model.name, "error": model.reason}
     return {"name": model.name, "files": [kind for kind in model.files if model.has(kind)]}
+
+
+def _probes() -> list[dict[str, Any]]:
+    """The choices of precision remembered here; none without what the engines need."""
+    try:
+        from idrn_trt.engines._probe import probes
+    except ImportError:
+        return []
+    return probes()
+
+
+def _probes_text(probes: list[dict[str, Any]]) -> str:
+    """Which precision `auto` takes where it was measured, and what was measured."""
+    rows = []
+    for probe in probes:
+        times = ", ".join(f"{name} {ms:.1f}" for name, ms in probe["times_ms"].items())
+        key = probe["key"]
+        rows.append((key["engine"], key["threads"] or "all", probe["chosen"], times))
+    return table(("engine", "threads", "auto takes", "measured, ms a 32x32 window"), rows) + "\n"

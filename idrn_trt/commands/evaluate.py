@@ -1,20 +1,36 @@
-"""`idrn-trt evaluate`: PSNR-Y of a model on face crops, bicubic beside it."""
+"""`idrn-trt evaluate`: PSNR and SSIM of a model on face crops, bicubic beside it."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from idrn_trt.commands.arguments import add_engine_arguments, checked_threads
-from idrn_trt.errors import OptionError
+from idrn_trt.errors import IdrnError, OptionError
 from idrn_trt.tables import table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from idrn_trt.engines.base import Engine
+    from idrn_trt.quality.evaluate import Degrade, Score
+
+    Pictures = Iterable[tuple[str, npt.NDArray[np.uint8]]]
 
 EPILOG = """\
 examples:
   idrn-trt evaluate idrn-d8-w64-x4 --data folder:faces/test
+  idrn-trt evaluate idrn-d8-w64-x4 --data folder:faces/test --all --picture faces.png
   idrn-trt evaluate models/mine --data folder:faces/test --precision fp32 --json scores.json
+  idrn-trt evaluate runs/srcnn/weights.safetensors --data aflw:AFLW/ --test-count 500
+
+--data: folder:DIR (face crops), scenes:DIR (whole pictures), fddb:DIR, aflw:DIR, joined by commas
 """
 
 
@@ -22,53 +38,146 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add this verb to the command line."""
     parser = verbs.add_parser(
         "evaluate",
-        help="measure a model's PSNR-Y on face crops",
-        description="Measure PSNR-Y on whole face crops: HR is the centre square, LR its antialiased "
-        "bicubic reduction. Means are over all crops, and over files that start with the same letters.",
+        help="measure a model's PSNR and SSIM on face crops",
+        description="Measure PSNR and SSIM on whole face crops: HR is the centre square, LR its "
+        "antialiased bicubic reduction. Means are over all crops, and over files that start with the "
+        "same letters.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="NAME|DIR|FILE")
-    parser.add_argument("--data", required=True, metavar="folder:DIR", help="face crops")
-    parser.add_argument("--lr-px", type=int, default=32, help="LR side (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="every crop's score as JSON")
+    add = parser.add_argument
+    add("model", metavar="NAME|DIR|FILE", help="a model, or a checkpoint (.safetensors) of a run")
+    add("--data", required=True, metavar="SPEC", help="face crops, see below")
+    add("--lr-px", type=int, default=32, help="LR side (default: %(default)s)")
+    add(
+        "--all",
+        action="store_true",
+        help="every engine and precision usable here, one after another",
+    )
+    add("--degraded", action="store_true", help="LR as webcams and CCTV make it, always the same")
+    add("--test-count", type=int, metavar="N", help="only the N test pictures of a training run")
+    add("--seed", type=int, default=0, help="that run's seed (default: %(default)s)")
+    add("--crop-px", type=int, default=0, metavar="N", help="leave out N HR pixels of every border")
+    add("--json", type=Path, metavar="FILE", help="every crop's score as JSON")
+    add("--picture", type=Path, metavar="FILE", help="best, median and worst crop side by side")
     add_engine_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write the JSON."""
-    kind, _, place = args.data.partition(":")
-    if kind != "folder" or not Path(place).is_dir():
-        raise OptionError(
-            f"--data {args.data!r} not understood: expected folder:DIR, an existing one"
-        )
-    from idrn_trt.engines import open_engine
+    """Measure, print the table, write the JSON and the picture."""
     from idrn_trt.files import write_text
-    from idrn_trt.quality.evaluate import by_group, evaluate
+    from idrn_trt.images import check_writable_name, write_image
+    from idrn_trt.quality.evaluate import by_group, comparison, evaluate_pictures
 
-    engine = open_engine(
-        args.model, engine=args.engine, precision=args.precision, threads=checked_threads(args)
-    )
-    try:
-        scores = evaluate(engine, Path(place), args.lr_px)
-    finally:
-        engine.close()
-    groups = by_group(scores)
-    heads = ("crops", "count", "PSNR-Y dB", "bicubic dB", "gain dB", "worst decile dB")
-    rows = [
-        (name, f"{m['count']:.0f}", f"{m['psnr_y_db']:.2f}", f"{m['bicubic_psnr_y_db']:.2f}",
-         f"{m['gain_db']:+.2f}", f"{m['gain_worst_decile_db']:+.2f}")
-        for name, m in groups.items()
-    ]  # fmt: skip
-    spec = engine.spec
-    print(f"{spec.model} x{spec.scale} on {spec.engine} {spec.precision}, LR {args.lr_px} px")
-    print(table(heads, rows))
+    if args.lr_px < 1 or args.crop_px < 0:
+        raise OptionError("--lr-px must be above 0 and --crop-px not below it")
+    if args.picture is not None:
+        check_writable_name(args.picture)
+    degrade = _degradation() if args.degraded else None
+    documents, rows = [], []
+    for engine in _engines(args):
+        with closing(engine):
+            scores = evaluate_pictures(
+                engine, _pictures(args, engine.spec.scale), args.lr_px,
+                degrade=degrade, crop_px=args.crop_px,
+            )  # fmt: skip
+            groups = by_group(scores)
+            rows += _rows(engine, groups)
+            documents.append(_document(args, engine, groups, scores))
+            if args.picture is not None and len(documents) == 1:
+                pictures = _pictures(args, engine.spec.scale)
+                sheet = comparison(engine, pictures, scores, args.lr_px, degrade=degrade)
+                write_image(args.picture, sheet)
+    print(table(_HEADS, rows))
     if args.json is not None:
-        document = {
-            "model": spec.model, "engine": spec.engine, "precision": spec.precision,
-            "lr_px": args.lr_px, "groups": groups,
-            "crops": [dataclasses.asdict(score) for score in scores],
-        }  # fmt: skip
+        document = documents[0] if not args.all else {"runs": documents}
         write_text(args.json, json.dumps(document, indent=1) + "\n")
     return 0
+
+
+_HEADS = (
+    "engine", "precision", "crops", "count", "PSNR-Y dB", "bicubic dB", "gain dB", "worst decile dB",
+    "Eq. 3 dB", "PSNR-RGB dB", "SSIM-Y", "bicubic", "SSIM-RGB", "Eq. 4",
+)  # fmt: skip
+
+
+def _rows(engine: Engine, groups: dict[str, dict[str, float]]) -> list[tuple[str, ...]]:
+    return [
+        (engine.spec.engine, engine.spec.precision, name, f"{m['count']:.0f}",
+         f"{m['psnr_y_db']:.2f}", f"{m['bicubic_psnr_y_db']:.2f}", f"{m['gain_db']:+.2f}",
+         f"{m['gain_worst_decile_db']:+.2f}", f"{m['psnr_y_pooled_db']:.2f}",
+         f"{m['psnr_rgb_db']:.2f}", f"{m['ssim_y']:.4f}", f"{m['bicubic_ssim_y']:.4f}",
+         f"{m['ssim_rgb']:.4f}", f"{m['ssim_y_paper']:.4f}")
+        for name, m in groups.items()
+    ]  # fmt: skip
+
+
+def _document(
+    args: argparse.Namespace,
+    engine: Engine,
+    groups: dict[str, dict[str, float]],
+    scores: list[Score],
+) -> dict[str, Any]:
+    spec = engine.spec
+    return {
+        "model": spec.model, "scale": spec.scale, "engine": spec.engine,
+        "precision": spec.precision, "lr_px": args.lr_px, "degraded": args.degraded,
+        "crop_px": args.crop_px, "groups": groups,
+        "crops": [dataclasses.asdict(score) for score in scores],
+    }  # fmt: skip
+
+
+def _engines(args: argparse.Namespace) -> Iterator[Engine]:
+    if args.model.endswith(".safetensors"):
+        yield _of_checkpoint(Path(args.model))
+        return
+    from idrn_trt.engines import describe_engines, open_engine
+
+    threads = checked_threads(args)
+    if not args.all:
+        yield open_engine(args.model, engine=args.engine, precision=args.precision, threads=threads)
+        return
+    opened = 0
+    for status in describe_engines():
+        for precision in status.precisions if status.name != "bicubic" else ():
+            try:
+                engine = open_engine(
+                    args.model, engine=status.name, precision=precision, threads=threads
+                )
+            except IdrnError as error:
+                print(f"{status.name} {precision}: {error}")
+                continue
+            opened += 1
+            yield engine
+    if not opened:
+        raise OptionError(f"no engine here can compute {args.model!r}: see `idrn-trt doctor`")
+
+
+def _of_checkpoint(path: Path) -> Engine:
+    from idrn_trt.toolchain.checkpoint import load_checkpoint
+    from idrn_trt.toolchain.validate import TorchEngine
+
+    saved = load_checkpoint(path)
+    return TorchEngine(saved.module(), path.parent.name or path.stem, saved.config.scale)
+
+
+def _pictures(args: argparse.Namespace, scale: int) -> Pictures:
+    kind, _, place = args.data.partition(":")
+    if kind == "folder" and Path(place).is_dir() and not args.test_count:
+        from idrn_trt.quality.evaluate import folder_pictures
+
+        return folder_pictures(Path(place))
+    from idrn_trt.toolchain.crops import open_crops
+    from idrn_trt.toolchain.split import split_test
+
+    crops = open_crops(args.data, args.lr_px * scale)
+    return (
+        split_test(crops, args.test_count, args.seed).test if args.test_count else crops
+    ).named()
+
+
+def _degradation() -> Degrade:
+    from idrn_trt.toolchain.degrade import Degradation
+
+    return Degradation()

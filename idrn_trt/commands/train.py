@@ -1,17 +1,25 @@
-"""`idrn-trt train`: a network from a folder of face pictures."""
+"""`idrn-trt train`: a network from face pictures."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from idrn_trt.options import TrainOptions
+from idrn_trt.options import RECIPES, TrainOptions
 
 EPILOG = """\
 examples:
   idrn-trt train --data folder:faces/ --out runs/mine
   idrn-trt train --data folder:faces/ --out runs/mine --resume     after an interruption
   idrn-trt train --data folder:faces/ --network d8-w64-x4-fast --steps 20000 --out runs/fast
+  idrn-trt train --data fddb:FDDB/,aflw:AFLW/ --recipe paper --network d16-w128-x4 --out runs/paper
+  idrn-trt train --data folder:faces/ --init models/idrn-d8-w64-x4 --out runs/longer
+
+--data: folder:DIR (face crops), scenes:DIR (whole pictures), fddb:DIR, aflw:DIR, joined by commas
+--network: dDEPTH-wWIDTH-xSCALE, with -fast or -bn behind it; or srcnn-xS, vdsr-xS, srresnet-xS
+--recipe: release (ours, the default), real (ours, on pictures as cameras make them), paper,
+          paper-sgd, paper-sgd-step; other options change single settings of it
 
 needs the extra `train`: pip install "idrn-trt[train]"
 """
@@ -25,42 +33,79 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Train a network on face pictures, resumable to the bit.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        # What is not given is the recipe's.
+        argument_default=argparse.SUPPRESS,
     )
-    default = TrainOptions(data="", out=Path())
     add = parser.add_argument
-    add("--data", required=True, metavar="folder:DIR", help="face pictures, any tree of files")
+    add("--data", required=True, metavar="SPEC", help="face pictures, see below")
     add("--out", required=True, type=Path, metavar="DIR", help="where checkpoints and the log go")
-    add("--network", default=default.network, metavar="NAME", help="(default: %(default)s)")
-    add("--val-data", metavar="folder:DIR", help="default: a share of --data is held out")
-    add("--steps", type=int, default=default.steps, help="optimiser steps (default: %(default)s)")
-    add("--batch", type=int, default=default.batch, help="pairs a step (default: %(default)s)")
-    add("--lr-px", type=int, default=default.lr_px, help="LR crop side (default: %(default)s)")
-    add(
-        "--learning-rate", dest="peak_learning_rate", type=float, metavar="RATE",
-        default=default.peak_learning_rate, help="peak, after warm-up (default: %(default)s)",
-    )  # fmt: skip
-    add("--seed", type=int, default=default.seed, help="(default: %(default)s)")
-    add("--val-every", type=int, default=default.val_every, metavar="STEPS",
-        help="validate and save this often (default: %(default)s)")  # fmt: skip
-    add(
-        "--workers",
-        type=int,
-        default=default.workers,
-        help="loader processes (default: %(default)s)",
-    )
-    add("--threads", type=int, default=default.threads, help="0 leaves torch's choice")
-    add("--device", default=default.device, help="auto, cpu, cuda, cuda:1 (default: auto)")
-    add("--float32", dest="bf16", action="store_false", help="no bfloat16 autocast")
+    add("--network", metavar="NAME", help="see below (default: d8-w64-x4)")
+    add("--recipe", default="release", choices=sorted(RECIPES), help="(default: %(default)s)")
+    add("--init", type=Path, metavar="PATH",
+        help="start from the weights of a checkpoint, model folder or .onnx file")  # fmt: skip
     add("--resume", action="store_true", help="go on with the run in --out")
+    _add_data(parser.add_argument_group("pictures"))
+    _add_recipe(parser.add_argument_group("recipe"))
+    _add_machine(parser.add_argument_group("machine"))
     parser.set_defaults(run=run)
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--test-count", type=int, metavar="N", help="draw N pictures for the test (paper: 500)")
+    add("--val-data", metavar="SPEC",
+        help="validate on these, or on `test`; default: a share of --data is held out")  # fmt: skip
+    add("--val-every", type=int, metavar="STEPS", help="validate and save this often (500)")
+    add("--cache", type=Path, metavar="DIR", help="for the cut crops (default: the user's cache)")
+    add("--workers", type=int, help="loader processes (1)")
+
+
+def _add_recipe(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--steps", type=int, help="optimiser steps (6000)")
+    add("--epochs", type=int, help="passes over all pictures, instead of --steps")
+    add("--batch", type=int, help="pairs a step (16)")
+    add("--lr-px", type=int, help="LR crop side (32)")
+    add("--lr-sizes", type=_sizes, metavar="N,N,...", help="a side drawn for each step from these")
+    add("--learning-rate", dest="peak_learning_rate", type=float, metavar="RATE",
+        help="peak, after warm-up (0.0008)")  # fmt: skip
+    add("--warmup-steps", type=int, metavar="N", help="(200)")
+    add("--loss", choices=("l1", "mse"))
+    add("--reduction", choices=("mean", "sum"), help="sum: over a picture's pixels, as Eq. (2)")
+    add("--optimiser", choices=("adam", "sgd"))
+    add("--ema", type=float, metavar="SHARE", help="running average of the weights, such as 0.999")
+    add("--degrade", action="store_true", help="LR pictures as cameras make them")
+    add("--seed", type=int, help="(0)")
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--threads", type=int, help="0 leaves torch's choice")
+    add("--device", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    add("--float32", dest="bf16", action="store_false", help="no bfloat16 autocast")
+
+
+def options_of(args: argparse.Namespace) -> TrainOptions:
+    """The recipe's options with those given in its place."""
+    given = {name: getattr(args, name) for name in TrainOptions.__slots__ if hasattr(args, name)}
+    wanted: dict[str, Any] = {**RECIPES[args.recipe], **given}
+    if "steps" in given and "epochs" not in given:
+        wanted["epochs"] = 0  # a number of steps replaces the recipe's epochs
+    return TrainOptions(**wanted)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train to the end and say where the weights are."""
-    wanted = {name: getattr(args, name) for name in TrainOptions.__slots__ if hasattr(args, name)}
-    options = TrainOptions(**wanted)
+    options = options_of(args)
     from idrn_trt.toolchain.train import Trainer
 
     weights = Trainer(options).run()
     print(f"weights: {weights}\nnext: idrn-trt export {weights} -o models/idrn-{options.network}")
     return 0
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not N,N,...") from None

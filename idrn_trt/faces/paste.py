@@ -9,7 +9,7 @@ frame's edge would be a visible seam.)
 
 A result at another scale than the model's is what one would get by pasting at model scale and shrinking
 (or enlarging) the whole: every output pixel takes the mean, or the cubic interpolation, of the same
-network pixels (resample.py), and the mean of the feather's ramp over itself.
+network pixels (resample.py), and of the feather's strength there.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from idrn_trt.errors import OptionError
-from idrn_trt.faces.resample import Taps, axis_taps, resample
+from idrn_trt.faces.resample import Ints, Taps, axis_taps, resample, resample_line
 from idrn_trt.faces.window import CONTEXT_PX
 from idrn_trt.types import Window
 
 UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
-Float64 = npt.NDArray[np.float64]
 
 # Alpha of a face shown at full strength; 8 bits, so that a blend fits into 16.
 OPAQUE = 256
@@ -95,38 +94,42 @@ class _Axis:
 # an entry is up to some 50 KB.
 @lru_cache(maxsize=64)
 def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> _Axis:
-    low = 0 if start <= 0 else start + CONTEXT_PX
-    high = size_in if start + side >= size_in else start + side - CONTEXT_PX
+    low, high = _shown(start, side, size_in)
     first = low * size_out // size_in
     count = max(0, -(-high * size_out // size_in) - first)
-    edges = np.arange(first, first + count + 1, dtype=np.float64) * (size_in / size_out)
-    alpha = _strength(edges, start, side, size_in)
+    source = first - start * scale
+    alpha = _strength(start, side, scale, size_in)
+    taps = None
+    if count == 0 or size_in * scale == size_out:
+        alpha = alpha[source : source + count]
+    else:
+        inside = ((max(start, 0) - start) * scale, (min(start + side, size_in) - start) * scale)
+        outputs = (first, first + count)
+        taps = axis_taps(size_in * scale, size_out, outputs, start * scale, inside)
+        alpha = np.clip(resample_line(alpha, taps), 0, OPAQUE)
     opaque = np.flatnonzero(alpha == OPAQUE)
     full = (int(opaque[0]), int(opaque[-1]) + 1) if len(opaque) else (count, count)
-    taps = None
-    if count and size_in * scale != size_out:
-        inside = ((max(start, 0) - start) * scale, (min(start + side, size_in) - start) * scale)
-        taps = axis_taps(size_in * scale, size_out, (first, first + count), start * scale, inside)
-    return _Axis(first, count, alpha, full, first - start * scale, taps)
+    return _Axis(first, count, alpha.astype(np.uint16), full, source, taps)
 
 
-def _strength(edges: Float64, start: int, side: int, size_in: int) -> UInt16:
-    """Mean alpha between neighbouring edges (input pixels): up the left ramp, down the right one."""
-    ramp = feather_px(side)
-    alpha = np.ones(len(edges) - 1)
+def _shown(start: int, side: int, size_in: int) -> tuple[int, int]:
+    """First and last (exclusive) input pixel of the shown part."""
+    low = 0 if start <= 0 else start + CONTEXT_PX
+    high = size_in if start + side >= size_in else start + side - CONTEXT_PX
+    return low, high
+
+
+def _strength(start: int, side: int, scale: int, size_in: int) -> Ints:
+    """Alpha of the window's pixels at model scale: a ramp, taken at their centres, at either end."""
+    low, high = _shown(start, side, size_in)
+    doubled = 2 * np.arange(side * scale, dtype=np.int64) + 1 + 2 * start * scale
+    ramp = feather_px(side) * scale
+    alpha = np.full(side * scale, OPAQUE, np.int64)
     if start > 0:
-        alpha += _mean_ramp(edges - (start + CONTEXT_PX), ramp) - 1
+        alpha = np.minimum(alpha, ((doubled - 2 * low * scale) * OPAQUE + ramp) // (2 * ramp))
     if start + side < size_in:
-        alpha += _mean_ramp((start + side - CONTEXT_PX) - edges, ramp) - 1
-    return np.floor(OPAQUE * np.clip(alpha, 0, 1) + 0.5).astype(np.uint16)
-
-
-def _mean_ramp(u: Float64, ramp: int) -> Float64:
-    """Mean of clip(u / ramp, 0, 1) between neighbouring u, exactly, by its integral."""
-    rising = np.clip(u, 0, ramp)
-    integral = rising * rising / (2 * ramp) + np.maximum(u - ramp, 0)
-    mean: Float64 = np.diff(integral) / np.diff(u)
-    return mean
+        alpha = np.minimum(alpha, ((2 * high * scale - doubled) * OPAQUE + ramp) // (2 * ramp))
+    return np.maximum(alpha, 0)
 
 
 def _face(sr: UInt8, rows: _Axis, columns: _Axis) -> UInt8:

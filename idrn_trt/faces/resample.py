@@ -6,6 +6,8 @@ not depend on the order of summation and is the same, byte for byte, in any lang
 
 from __future__ import annotations
 
+import math
+import threading
 from dataclasses import dataclass
 
 import cv2
@@ -22,11 +24,15 @@ WEIGHT = 2048
 BETWEEN = 16
 
 # Output lines computed by one product: enough to be worth a call, few enough that the band of weights
-# is mostly not zeros and that the BLAS library computes it in the calling thread.
-BLOCK = 8
+# is mostly not zeros and that a BLAS library computes it in the calling thread (OpenBLAS starts others
+# from 2^18 multiplications on, and then waits for them where the processors are busy).
+BLOCK = 4
 
 # Bicubic coefficient of cv2.INTER_CUBIC, so that a face is enlarged as its background is.
 CUBIC_A = -0.75
+
+
+_kept = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +65,40 @@ def axis_taps(
 def resample(picture: UInt8, rows: Taps, columns: Taps) -> UInt8:
     """uint8 (h, w, 3) -> uint8 (rows.count, columns.count, 3), a new array."""
     height, width = picture.shape[:2]
-    lines = picture.reshape(height, width * 3).astype(np.float32)
-    tall = _rounded(_product(rows, lines, BETWEEN / WEIGHT))
-    turned = np.asarray(cv2.transpose(tall.reshape(rows.count, width, 3)), np.float32)
-    wide = _rounded(_product(columns, turned.reshape(width, -1), 1 / (BETWEEN * WEIGHT)))
+    lines = _work("lines", height, width * 3)
+    np.copyto(lines, picture.reshape(height, -1))
+    product = _work("product", rows.count, width * 3)
+    tall = _rounded(_product(rows, lines, BETWEEN / WEIGHT, product))
+    turned = _work("turned", width, rows.count, 3)
+    cv2.transpose(tall.reshape(rows.count, width, 3), dst=turned)
+    product = _work("product", columns.count, rows.count * 3)
+    turned = turned.reshape(width, -1)
+    wide = _rounded(_product(columns, turned, 1 / (BETWEEN * WEIGHT), product))
     levels = np.clip(wide, 0, 255, out=wide).astype(np.uint8)
     turned_back = cv2.transpose(levels.reshape(columns.count, rows.count, 3))
     return np.asarray(turned_back, np.uint8)
 
 
-def _product(taps: Taps, lines: Float32, factor: float) -> Float32:
-    """The weighted sums times factor, a power of two, which keeps them exact."""
+def resample_line(values: Ints, taps: Taps) -> Ints:
+    """Whole numbers up to 256, weighted as the pixels are and rounded: one axis of a mask."""
+    column = values.astype(np.float32)[:, None]
+    out = np.empty((taps.count, 1), np.float32)
+    return _rounded(_product(taps, column, 1 / WEIGHT, out))[:, 0].astype(np.int64)
+
+
+def _work(name: str, *shape: int) -> Float32:
+    """An array of this thread's, kept from call to call: a fresh one costs more than what is done in it."""
+    size = math.prod(shape)
+    array: Float32 | None = getattr(_kept, name, None)
+    if array is None or array.size < size:
+        array = np.empty(size, np.float32)
+        setattr(_kept, name, array)
+    return array[:size].reshape(shape)
+
+
+def _product(taps: Taps, lines: Float32, factor: float, out: Float32) -> Float32:
+    """The weighted sums times factor, a power of two, which keeps them exact; in `out`."""
     weights = taps.weights * np.float32(factor)
-    out = np.empty((taps.count, lines.shape[1]), np.float32)
     span = weights.shape[2]
     for block, start in enumerate(taps.starts):
         some = out[block * BLOCK : (block + 1) * BLOCK]

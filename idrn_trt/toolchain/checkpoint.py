@@ -7,40 +7,63 @@ stays valid until the new one is whole.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from idrn_trt.errors import ModelError
 from idrn_trt.files import replacing
 from idrn_trt.toolchain.net import IDRN, NetConfig
+from idrn_trt.toolchain.networks import Config, build, config_from
 
 FORMAT = 1
 
 
 @dataclass(slots=True)
 class Checkpoint:
-    """What a checkpoint file holds; `optimiser` maps parameter name -> {state name: tensor}."""
+    """What a checkpoint file holds; `optimiser` maps parameter name -> {state name: tensor}.
 
-    config: NetConfig
+    average: the weights' running average, where the run keeps one.
+    """
+
+    config: Config
     weights: dict[str, Tensor]
     optimiser: dict[str, dict[str, Tensor]]
     recipe: dict[str, Any]
     progress: dict[str, Any]
+    average: dict[str, Tensor] = field(default_factory=dict)
 
     def network(self) -> IDRN:
-        """The network with these weights, in float32 and evaluation mode. Raises ModelError."""
-        net = IDRN(self.config)
-        load_weights(net, self.weights)
+        """The IDRN with these weights, in float32 and evaluation mode.
+
+        Raises ModelError for weights that do not fit, or that are a baseline's: those are trained and
+        evaluated to compare with, and never become model files.
+        """
+        if not isinstance(self.config, NetConfig):
+            raise ModelError(
+                f"the checkpoint holds {self.config.method!r}, a method to compare with: "
+                "expected an IDRN"
+            )
+        net = self.module()
+        assert isinstance(net, IDRN)
+        return net
+
+    def module(self) -> nn.Module:
+        """The network of whatever kind, in float32 and evaluation mode. Raises ModelError.
+
+        With the average where there is one, for that is the run's result.
+        """
+        net = build(self.config)
+        load_weights(net, self.average or self.weights)
         return net.eval()
 
 
-def load_weights(net: IDRN, weights: dict[str, Tensor]) -> None:
+def load_weights(net: nn.Module, weights: dict[str, Tensor]) -> None:
     """Copy `weights` into the network. Raises ModelError when they are not this network's."""
     try:
         net.load_state_dict(weights)
@@ -54,6 +77,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Missing folders are made. Raises SinkError; an older file then stays as it was.
     """
     tensors = {f"weights.{name}": tensor for name, tensor in checkpoint.weights.items()}
+    tensors.update({f"average.{name}": tensor for name, tensor in checkpoint.average.items()})
     for name, state in checkpoint.optimiser.items():
         tensors.update({f"optimiser.{key}.{name}": tensor for key, tensor in state.items()})
     meta = {
@@ -75,14 +99,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise ModelError(f"no checkpoint at {str(path)!r}")
     weights: dict[str, Tensor] = {}
+    average: dict[str, Tensor] = {}
     optimiser: dict[str, dict[str, Tensor]] = {}
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["idrn_trt"])
             for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
                 group, _, name = key.partition(".")
-                if group == "weights":
-                    weights[name] = file.get_tensor(key)
+                if group in {"weights", "average"}:
+                    kept = weights if group == "weights" else average
+                    kept[name] = file.get_tensor(key)
                 else:
                     state, _, parameter = name.partition(".")
                     optimiser.setdefault(parameter, {})[state] = file.get_tensor(key)
@@ -90,8 +116,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise ModelError(
                 f"checkpoint {str(path)!r} has format {meta['format']!r}, expected {FORMAT}"
             )
-        config = NetConfig(**meta["config"])
-        return Checkpoint(config, weights, optimiser, meta["recipe"], meta["progress"])
+        config = config_from(meta["config"])
+        return Checkpoint(config, weights, optimiser, meta["recipe"], meta["progress"], average)
     except ModelError:
         raise
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -127,7 +153,7 @@ def restore_optimiser(
                 "from, not a file of final weights"
             )
         optimiser.state[parameter] = {
-            # Adam keeps its step counter on the CPU, its moments beside the parameter.
+            # Adam keeps its step counter on the CPU; moments and momentum lie beside the parameter.
             key: tensor if key == "step" else torch.empty_like(parameter).copy_(tensor)
             for key, tensor in state[name].items()
         }

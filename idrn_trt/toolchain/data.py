@@ -1,4 +1,4 @@
-"""Training pictures: found, read once into memory, cut into LR/HR pairs by a seeded recipe.
+"""LR/HR pairs to train on, cut from face crops by a seeded recipe.
 
 Every pair is a function of (seed, index) alone, so a run that is resumed at any step sees exactly
 the pairs an uninterrupted run would have seen.
@@ -6,9 +6,8 @@ the pairs an uninterrupted run would have seen.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,142 +16,123 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
-from idrn_trt.errors import OptionError, SourceError, TrainingError
-from idrn_trt.images import READ_SUFFIXES, read_image
-from idrn_trt.quality.pairs import bicubic
+from idrn_trt.errors import OptionError, TrainingError
+from idrn_trt.quality.pairs import bicubic, centre_square
+from idrn_trt.toolchain.degrade import Degradation
+from idrn_trt.toolchain.plan import Plan
 
 UInt8 = npt.NDArray[np.uint8]
-
-# Neighbouring files often show one person, so pictures are held out in runs of this many.
-HELD_OUT_RUN = 16
-
-
-@dataclass(slots=True)
-class Pictures:
-    """Pictures in memory, uint8 RGB (H, W, 3), with what was left out and why.
-
-    digest is the sha256 over the names and bytes of the files used, in order.
-    """
-
-    images: list[UInt8]
-    digest: str
-    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def parse_spec(spec: str) -> Path:
     """The folder that a data specification "folder:DIR" names. Raises OptionError."""
     kind, _, place = spec.partition(":")
     if kind != "folder" or not place:
-        raise OptionError(f"training data {spec!r} not understood: expected folder:DIR")
+        raise OptionError(f"face crops {spec!r} not understood: expected folder:DIR")
     root = Path(place)
     if not root.is_dir():
-        raise OptionError(f"training data {spec!r}: {place!r} is not a folder")
+        raise OptionError(f"face crops {spec!r}: {place!r} is not a folder")
     return root
 
 
-def read_folder(root: Path, smallest_px: int) -> Pictures:
-    """Every picture below `root` whose shorter side is at least `smallest_px`, in name order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRecipe:
+    """How a crop becomes a pair.
 
-    A file that cannot be read or is too small is left out and named in `left_out`. Raises
-    TrainingError when nothing is left.
+    augment: a random crop at random scale, mirrored half the time; otherwise the centre square, as
+    section 3.1 of the paper has it. degrade: LR as cameras make it instead of by bicubic.
     """
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in READ_SUFFIXES)
-    digest = hashlib.sha256()
-    pictures = Pictures(images=[], digest="")
-    for file in tqdm(files, desc="reading pictures", unit="file", leave=False):
-        name = file.relative_to(root).as_posix()
-        try:
-            pixels = read_image(file)
-        except SourceError as error:
-            pictures.left_out[name] = str(error)
-            continue
-        if min(pixels.shape[:2]) < smallest_px:
-            pictures.left_out[name] = f"shorter side under {smallest_px} px"
-            continue
-        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-        pictures.images.append(pixels)
-    if not pictures.images:
-        raise TrainingError(
-            f"no usable picture in {str(root)!r}: {len(files)} files looked at, "
-            f"{len(pictures.left_out)} unreadable or with a side under {smallest_px} px"
-        )
-    pictures.digest = digest.hexdigest()
-    return pictures
 
-
-def hold_out(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Indices 0..count-1 split into (training, validation), validation in contiguous runs.
-
-    `share` is the part wanted for validation, at least one run and at most all runs but one. A set
-    too small for two runs keeps all but its last picture for training. Raises TrainingError for a
-    set that cannot be split.
-    """
-    if count < 2:
-        raise TrainingError(
-            f"{count} picture cannot be split into training and validation: expected at least 2, "
-            "or validation pictures of their own (--val-data)"
-        )
-    if count < 2 * HELD_OUT_RUN:
-        return list(range(count - 1)), [count - 1]
-    runs = count // HELD_OUT_RUN
-    wanted = min(max(1, round(runs * share)), runs - 1)
-    chosen = np.random.default_rng((seed, 1)).permutation(runs)[:wanted]
-    held = {run * HELD_OUT_RUN + k for run in chosen.tolist() for k in range(HELD_OUT_RUN)}
-    return [i for i in range(count) if i not in held], sorted(held)
+    scale: int
+    seed: int
+    augment: bool = True
+    degrade: bool = False
 
 
 class PairDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Random crops at random scale with flips: index -> (lr, hr), uint8 CHW tensors.
+    """Index -> (lr, hr), uint8 CHW tensors; HR has `scale` times the side that the plan gives LR.
 
     Index i is the i-th sample of the run (not of an epoch); pictures come in a new random order
-    every epoch. The crop is lr_px * scale a side, from a picture whose shorter side was resized to
-    between that and twice that, favouring the small end: whole faces are what the network will see
-    most.
+    every epoch. A random crop is taken from a picture whose shorter side was resized to between HR's
+    side and twice that, favouring the small end: whole faces are what the network will see most.
+    Raises TrainingError when no picture is large enough for one of the plan's sizes.
     """
 
-    def __init__(
-        self, images: Sequence[UInt8], scale: int, lr_px: int, samples: int, seed: int
-    ) -> None:
+    def __init__(self, images: Sequence[UInt8], plan: Plan, recipe: PairRecipe) -> None:
         self.images = images
-        self.scale = scale
-        self.lr_px = lr_px
-        self.samples = samples
-        self.seed = seed
-        self._epoch = -1
-        self._order = np.empty(0, np.int64)
+        self.plan = plan
+        self.recipe = recipe
+        self.usable = self._usable()
+        self._orders: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
 
     def __len__(self) -> int:
-        return self.samples
+        return self.plan.samples
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        if not 0 <= index < self.samples:
+        if not 0 <= index < len(self):
             raise IndexError(index)
-        epoch, place = divmod(index, len(self.images))
-        if epoch != self._epoch:
-            self._order = np.random.default_rng((self.seed, 2, epoch)).permutation(len(self.images))
-            self._epoch = epoch
-        rng = np.random.default_rng((self.seed, 3, index))
-        hr = self._crop(self.images[int(self._order[place])], rng)
-        if rng.random() < 0.5:
-            hr = hr.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        lr = bicubic(hr, self.lr_px, self.lr_px)
-        return _chw(lr), _chw(hr)
-
-    def _crop(self, pixels: UInt8, rng: np.random.Generator) -> Image.Image:
-        side = self.lr_px * self.scale
-        height, width = pixels.shape[:2]
-        short = min(height, width)
-        # The picture is thought resized so that its short side is `resized`; one resize with a box
-        # does that and the crop at once.
-        resized = side + (max(side, min(short, 2 * side)) - side) * rng.random() ** 2
-        extent = side * short / resized
-        left = rng.random() * (width - extent)
-        top = rng.random() * (height - extent)
-        return Image.fromarray(pixels).resize(
-            (side, side), Image.Resampling.BICUBIC, box=(left, top, left + extent, top + extent)
+        lr_px, ordinal = self.plan.locate(index)
+        pixels = self.images[self._picture(lr_px, ordinal)]
+        rng = np.random.default_rng((self.recipe.seed, 3, index))
+        side = lr_px * self.recipe.scale
+        hr = (
+            self._augmented(pixels, side, rng)
+            if self.recipe.augment
+            else centre_square(pixels, side)
         )
+        return _chw(self._reduced(hr, lr_px, index)), _chw(hr)
+
+    def _usable(self) -> dict[int, list[int]]:
+        """LR side -> the pictures that have as many pixels as its HR; all for a single size."""
+        sizes = np.unique(self.plan.lr_px).tolist()
+        if len(sizes) == 1:
+            return {sizes[0]: list(range(len(self.images)))}
+        short = [min(image.shape[:2]) for image in self.images]
+        usable = {
+            size: [i for i, px in enumerate(short) if px >= size * self.recipe.scale]
+            for size in sizes
+        }
+        for size, found in usable.items():
+            if not found:
+                raise TrainingError(
+                    f"no picture has the {size * self.recipe.scale} px a side that LR crops of "
+                    f"{size} px need (the largest has {max(short)}): leave {size} out of --lr-sizes"
+                )
+        return usable
+
+    def _picture(self, lr_px: int, ordinal: int) -> int:
+        usable = self.usable[lr_px]
+        epoch, place = divmod(ordinal, len(usable))
+        known, order = self._orders.get(lr_px, (-1, np.empty(0, np.int64)))
+        if epoch != known:
+            order = np.random.default_rng((self.recipe.seed, 2, epoch)).permutation(len(usable))
+            self._orders[lr_px] = (epoch, order)
+        return usable[int(order[place])]
+
+    def _augmented(self, pixels: UInt8, side: int, rng: np.random.Generator) -> Image.Image:
+        hr = _crop(pixels, side, rng)
+        return hr.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else hr
+
+    def _reduced(self, hr: Image.Image, lr_px: int, index: int) -> Image.Image:
+        if not self.recipe.degrade:
+            return bicubic(hr, lr_px, lr_px)
+        degradation = Degradation(self.recipe.seed)
+        return Image.fromarray(degradation(np.asarray(hr), self.recipe.scale, index))
+
+
+def _crop(pixels: UInt8, side: int, rng: np.random.Generator) -> Image.Image:
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    # The picture is thought resized so that its short side is `resized`; one resize with a box
+    # does that and the crop at once.
+    resized = side + (max(side, min(short, 2 * side)) - side) * rng.random() ** 2
+    extent = side * short / resized
+    left = rng.random() * (width - extent)
+    top = rng.random() * (height - extent)
+    return Image.fromarray(pixels).resize(
+        (side, side), Image.Resampling.BICUBIC, box=(left, top, left + extent, top + extent)
+    )
 
 
 def _chw(picture: Image.Image) -> Tensor:

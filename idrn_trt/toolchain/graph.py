@@ -39,8 +39,23 @@ class Graph:
         """A copy of `model`'s graph. Raises ModelError when it does not have the contract's ends."""
         _check_ends(model)
         nodes = [copy.deepcopy(node) for node in model.graph.node]
-        constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-        return cls(nodes, constants, model)
+        try:
+            constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"the model holds a constant that cannot be read: {error}") from error
+        graph = cls(nodes, constants, model)
+        graph._unshare()
+        return graph
+
+    def _unshare(self) -> None:
+        """Give each convolution its own weights and bias: exporters merge equal ones into one."""
+        taken: set[str] = set()
+        for index, conv in enumerate(self.convolutions()):
+            for place, name in enumerate(conv.input):
+                if name in self.constants and name in taken:
+                    conv.input[place] = f"{name}.{index}"
+                    self.constants[conv.input[place]] = self.constants[name]
+                taken.add(conv.input[place])
 
     def producer(self, tensor: str) -> NodeProto | None:
         """The node that computes `tensor`; None for the input and for constants."""
@@ -113,8 +128,11 @@ def read_model(path: Path) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except OSError as error:
         raise ModelError(f"cannot read model file {str(path)!r}: {error}") from error
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        reason = str(error).splitlines()[0]
+    except ModelError:
+        raise
+    except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        # The last two: what onnx raises on names that are no UTF-8 and on sizes that do not fit.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{str(path)!r} is not a valid ONNX model: {reason}") from error
     return model
 

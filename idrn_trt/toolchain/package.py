@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from idrn_trt.engines import open_engine
 from idrn_trt.files import write_text
+from idrn_trt.manifest import MANIFEST_NAME, read_manifest
 from idrn_trt.quality.evaluate import by_group, evaluate
 from idrn_trt.toolchain.checkpoint import Checkpoint, load_checkpoint
 from idrn_trt.toolchain.data import parse_spec
 from idrn_trt.toolchain.export import check, export_onnx
 from idrn_trt.toolchain.graph import write_model
-from idrn_trt.toolchain.net import cost
+from idrn_trt.toolchain.net import NetConfig, cost
+from idrn_trt.toolchain.quantise import Quantised
 from idrn_trt.zoo import FORMAT_VERSION
 
 # The LR side that the paper measures on (section 3.1).
@@ -44,7 +46,7 @@ def package_model(
     path = folder / "model.onnx"
     write_model(model, path)
     say(f"{path}: {path.stat().st_size:,} bytes, differs from torch by {check(net, model):.1e}")
-    manifest = _manifest(state, name, path, licence)
+    manifest = _manifest(state, net.config, name, path, licence)
     write_manifest(manifest, folder)
     if crops is not None:
         manifest["quality"] = {"fp32": _measure(folder, crops)}
@@ -66,17 +68,42 @@ def file_entry(path: Path, **more: Any) -> dict[str, Any]:
 
 def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
     """Write manifest.json all at once."""
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / MANIFEST_NAME, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
-def _manifest(state: Checkpoint, name: str, path: Path, licence: str) -> dict[str, Any]:
+def record_files(folder: Path, made: Sequence[Quantised]) -> None:
+    """Name the files made from the folder's model.onnx in its manifest, with what was measured on them.
+
+    Where nothing was measured (made again from a table), what the manifest says of their quality stays.
+    Raises ModelError for a folder without a valid manifest.
+    """
+    read_manifest(folder)
+    manifest = json.loads((folder / MANIFEST_NAME).read_bytes())
+    for entry in made:
+        manifest["files"][entry.kind] = file_entry(entry.path, parents=["fp32"])
+        seen = entry.fidelity
+        if seen is not None:
+            manifest["quality"][entry.kind] = {
+                "engine": seen.engine,
+                "crops": len(seen.images),
+                "psnr_to_fp32_db": round(seen.psnr_db, 3),
+                "psnr_y_drop_db": round(seen.drop_db, 4),
+                "psnr_y_drop_worst_decile_db": round(seen.worst_decile_db, 4),
+                "shift_levels": round(seen.shift_levels, 4),
+            }
+    write_manifest(manifest, folder)
+
+
+def _manifest(
+    state: Checkpoint, config: NetConfig, name: str, path: Path, licence: str
+) -> dict[str, Any]:
     recipe = dict(state.recipe)
-    price = cost(state.config)
+    price = cost(config)
     return {
         "format_version": FORMAT_VERSION,
         "name": name,
-        "scale": state.config.scale,
-        "network": state.config.to_dict(),
+        "scale": config.scale,
+        "network": config.to_dict(),
         "parameters": price.parameters,
         "gmac_at_32x32": round(price.macs / 1e9, 3),
         "files": {"fp32": file_entry(path)},

@@ -16,7 +16,7 @@ import onnx
 
 from idrn_trt.errors import ModelError
 from idrn_trt.options import QuantiseOptions
-from idrn_trt.toolchain.bias import Float32, bias_corrections
+from idrn_trt.toolchain.bias import bias_corrections
 from idrn_trt.toolchain.calibrate import UInt8, calibrate, crop_files, read_crops
 from idrn_trt.toolchain.fidelity import (
     Fidelity,
@@ -159,13 +159,10 @@ def _corrected(
     kind: str, model: onnx.ModelProto, table: Table, plan: Plan, pictures: Sequence[UInt8]
 ) -> Plan:
     """`plan` with the biases corrected over the pictures."""
-
-    def emit(bias: dict[str, Float32]) -> onnx.ModelProto:
-        return _EMIT[kind](model, table, dataclasses.replace(plan, bias=bias))
-
-    return dataclasses.replace(
-        plan, bias=bias_corrections(_float_form(kind, model), emit, pictures)
-    )
+    plan = dataclasses.replace(plan, bias={})
+    made = _EMIT[kind](model, table, plan)
+    corrections = bias_corrections(_float_form(kind, model), made, pictures)
+    return dataclasses.replace(plan, bias=corrections)
 
 
 def _within(

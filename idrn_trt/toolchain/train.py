@@ -1,14 +1,13 @@
 """Training, in its simplest honest form: one process, one device, resumable to the bit.
 
-Recipe: L1 loss, Adam, warm-up then cosine decay, gradients clipped, bfloat16 autocast,
-channels-last.
+The recipe is in the options: options.RECIPES names the paper's and ours.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import hashlib
 import math
 import signal
 import threading
@@ -17,17 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from idrn_trt.errors import ModelError, OptionError, SinkError, TrainingError
+from idrn_trt.errors import ModelError, OptionError, TrainingError
 from idrn_trt.options import TrainOptions
-from idrn_trt.quality.metrics import psnr_y
-from idrn_trt.quality.pairs import bicubic_up, evaluation_pair
-from idrn_trt.toolchain import data
 from idrn_trt.toolchain.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -36,59 +32,41 @@ from idrn_trt.toolchain.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from idrn_trt.toolchain.net import IDRN, NetConfig
+from idrn_trt.toolchain.crops import Crops, open_crops
+from idrn_trt.toolchain.data import PairDataset, PairRecipe
+from idrn_trt.toolchain.journal import Journal
+from idrn_trt.toolchain.networks import build, parse_network
+from idrn_trt.toolchain.plan import Plan, by_epochs, by_steps
+from idrn_trt.toolchain.schedule import Schedule, loss_of, make_optimiser
+from idrn_trt.toolchain.split import hold_out, split_test, without_duplicates
+from idrn_trt.toolchain.validate import Validation
+from idrn_trt.toolchain.weights import read_weights, weights_file
 
 # What may differ between two parts of one run without changing its weights.
-_FREE = frozenset({"out", "resume", "workers", "data", "val_data", "val_every"})
-
-
-def learning_rate(step: int, options: TrainOptions) -> float:
-    """The rate of optimiser step `step` (from 0): linear warm-up, then half a cosine to 1 %."""
-    if step < options.warmup_steps:
-        return options.peak_learning_rate * (step + 1) / options.warmup_steps
-    share = (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps)
-    return options.peak_learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-@torch.no_grad()
-def upscale(net: IDRN, lr: data.UInt8) -> data.UInt8:
-    """One picture through the network in float32: uint8 RGB (h, w, 3) -> (s*h, s*w, 3)."""
-    # A copy, because torch wants memory it may write to and Pillow's is read-only.
-    x = torch.from_numpy(np.array(lr, order="C")).to(next(net.parameters())).permute(2, 0, 1)[None]
-    y = (net(x / 255)[0].permute(1, 2, 0) * 255).round_().clamp_(0, 255)
-    sr: data.UInt8 = y.to(torch.uint8).cpu().numpy()
-    return sr
-
-
-def validate(net: IDRN, images: list[data.UInt8], lr_px: int) -> tuple[float, float]:
-    """(ours, bicubic): mean PSNR-Y in dB over whole face crops, LR lr_px by Pillow's bicubic."""
-    net.eval()
-    ours, floor = [], []
-    for pixels in images:
-        lr, hr = evaluation_pair(pixels, net.config.scale, lr_px)
-        ours.append(psnr_y(upscale(net, lr), hr))
-        floor.append(psnr_y(bicubic_up(lr, net.config.scale), hr))
-    net.train()
-    return float(np.mean(ours)), float(np.mean(floor))
+_FREE = frozenset({"out", "resume", "workers", "data", "val_data", "val_every", "cache", "init"})
 
 
 class Trainer:
     """One run: owns the network, the optimiser and the folder it writes to.
 
     `checkpoint.safetensors` is the newest state, `weights.safetensors` the final one without
-    optimiser, `log.jsonl` one line a validation.
+    optimiser; log.jsonl, pictures/ and tensorboard/ are the journal's.
     """
 
     def __init__(self, options: TrainOptions) -> None:
         self.options = options
-        self.config = NetConfig.parse(options.network)
+        self.config = parse_network(options.network)
         self.device = _device(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
         self._read_data()
         torch.manual_seed(options.seed)
-        self.net = IDRN(self.config).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
-        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=options.peak_learning_rate)
+        self.net = build(self.config)
+        self.init_digest = self._start_from_weights()
+        self.net = self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
+        self.optimiser = make_optimiser(self.net.parameters(), options)
+        self.average = self._averaged()
+        self.journal = Journal(options.out)
         self.step = 0
         self.seconds = 0.0
         if self.checkpoint_path.exists():
@@ -102,27 +80,71 @@ class Trainer:
     def _read_data(self) -> None:
         options = self.options
         smallest = options.lr_px * self.config.scale
-        pictures = data.read_folder(data.parse_spec(options.data), smallest)
-        if options.val_data is None:
-            train, held = data.hold_out(len(pictures.images), options.val_share, options.seed)
-            self.images = [pictures.images[i] for i in train]
-            self.val_images = [pictures.images[i] for i in held]
-        else:
-            self.images = pictures.images
-            self.val_images = data.read_folder(data.parse_spec(options.val_data), smallest).images
-        self.data_digest = pictures.digest
+        crops = open_crops(options.data, smallest, options.cache)
+        self.data_digest = crops.digest
+        for problem in crops.problems.lines():
+            tqdm.write(f"left out: {problem}")
+        train, held, dropped = self._split(crops, smallest)
+        self.images = train
+        self.validation = Validation(held, self.config.scale, options.lr_px, options.degrade)
+        self.plan = self._plan(len(train))
+        self.schedule = Schedule(options, self.plan.steps, math.ceil(len(train) / options.batch))
         tqdm.write(
-            f"{len(self.images)} pictures to train on, {len(self.val_images)} to validate on, "
-            f"{len(pictures.left_out)} left out"
+            f"{len(train)} pictures to train on, {len(held)} to validate on, "
+            f"{crops.problems.counts.total()} left out, {dropped} too like one to test or validate on"
         )
-        for name, reason in pictures.left_out.items():
-            tqdm.write(f"left out: {name}: {reason}")
+
+    def _split(self, crops: Crops, smallest: int) -> tuple[Crops, Crops, int]:
+        """(training, validation, how many were dropped as near-duplicates)."""
+        options, dropped = self.options, 0
+        if options.test_count:
+            split = split_test(crops, options.test_count, options.seed)
+            crops, dropped = split.train, split.dropped
+            if options.val_data == "test":
+                return crops, split.test, dropped
+        if options.val_data is None:
+            train, held = hold_out(len(crops), options.val_share, options.seed)
+            return crops.subset(train), crops.subset(held), dropped
+        validation = open_crops(options.val_data, smallest, options.cache)
+        left = without_duplicates(crops, validation)
+        return left, validation, dropped + len(crops) - len(left)
+
+    def _plan(self, pictures: int) -> Plan:
+        options = self.options
+        if options.epochs:
+            return by_epochs(options.epochs, options.batch, options.lr_px, pictures)
+        return by_steps(
+            options.steps, options.batch, options.lr_px, sizes=options.lr_sizes, seed=options.seed
+        )
+
+    def _start_from_weights(self) -> str:
+        """Load --init, if any, and return the sha256 of its file."""
+        if self.options.init is None:
+            return ""
+        config, weights = read_weights(self.options.init)
+        if config != self.config:
+            raise ModelError(
+                f"{str(self.options.init)!r} holds weights of {config}, expected {self.config}: "
+                "name that network with --network"
+            )
+        load_weights(self.net, weights)
+        return hashlib.sha256(weights_file(self.options.init).read_bytes()).hexdigest()
+
+    def _averaged(self) -> AveragedModel | None:
+        if not self.options.ema:
+            return None
+        rule = get_ema_multi_avg_fn(self.options.ema)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return AveragedModel(self.net, multi_avg_fn=rule, use_buffers=True)
 
     def recipe(self) -> dict[str, Any]:
         """All that decides the weights, as JSON values."""
-        fields = dataclasses.asdict(self.options)
-        kept = {k: v for k, v in fields.items() if k not in _FREE}
-        return {**kept, "device": self.device.type, "data_sha256": self.data_digest}
+        return {
+            **_recipe_fields(self.options),
+            "device": self.device.type,
+            "init_sha256": self.init_digest,
+            "data_sha256": self.data_digest,
+            "pictures": len(self.images),
+        }
 
     def _resume(self) -> None:
         path = self.checkpoint_path
@@ -132,7 +154,10 @@ class Trainer:
                 "or name another folder with --out"
             )
         saved = load_checkpoint(path)
-        differing = [k for k, v in self.recipe().items() if saved.recipe.get(k) != v]
+        # An option that is younger than the run was what its default is.
+        before = _recipe_fields(TrainOptions(data="", out=path))
+        before |= {"init_sha256": "", "pictures": len(self.images), **saved.recipe}
+        differing = [k for k, v in self.recipe().items() if before.get(k) != v]
         if differing or saved.config != self.config:
             raise ModelError(
                 f"{str(path)!r} was made by another recipe (it differs in "
@@ -144,15 +169,20 @@ class Trainer:
         self.seconds = float(saved.progress["seconds"])
         if self.step:  # before its first step an optimiser has no state
             restore_optimiser(self.net, self.optimiser, saved.optimiser)
+        if self.average is not None:
+            load_weights(self.average.module, saved.average)
+            self.average.n_averaged.fill_(self.step)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         options = self.options
-        samples = options.steps * options.batch
-        pairs = data.PairDataset(
-            self.images, self.config.scale, options.lr_px, samples, options.seed
-        )
-        rest = Subset(pairs, range(self.step * options.batch, samples))
-        for lr, hr in DataLoader(rest, batch_size=options.batch, num_workers=options.workers):
+        recipe = PairRecipe(
+            scale=self.config.scale, seed=options.seed,
+            augment=options.augment, degrade=options.degrade,
+        )  # fmt: skip
+        pairs = PairDataset(self.images, self.plan, recipe)
+        steps = range(self.step, self.plan.steps)
+        batches = [self.plan.batch(step) for step in steps]
+        for lr, hr in DataLoader(pairs, batch_sampler=batches, num_workers=options.workers):  # type: ignore[arg-type]  # a range is as good as a list
             yield self._to_device(lr), self._to_device(hr)
 
     def _to_device(self, images: Tensor) -> Tensor:
@@ -172,35 +202,44 @@ class Trainer:
             self.save()
         self.net.train()
         start = time.perf_counter() - self.seconds
-        with tqdm(total=options.steps, initial=self.step, unit="step", smoothing=0.05) as bar:
+        with (
+            contextlib.closing(self.journal),
+            tqdm(total=self.plan.steps, initial=self.step, unit="step", smoothing=0.05) as bar,
+        ):
             try:
                 for lr, hr in self._batches():
                     loss = self._step(lr, hr)
                     self.seconds = time.perf_counter() - start
                     bar.update()
-                    bar.set_postfix(loss=f"{loss:.4f}")
-                    if self.step % options.val_every == 0 or self.step == options.steps:
+                    bar.set_postfix(loss=f"{loss:.4g}")
+                    if self.step % options.val_every == 0 or self.step == self.plan.steps:
                         bar.write(self._validate_and_save(loss))
             except KeyboardInterrupt:
                 self.save()
                 bar.write(f"stopped at step {self.step}; go on with --resume")
                 raise
         final = options.out / "weights.safetensors"
-        save_checkpoint(self._state(optimiser=False), final)
+        state = self._state(optimiser=False)
+        save_checkpoint(
+            dataclasses.replace(state, weights=state.average or state.weights, average={}), final
+        )
         return final
 
     def _step(self, lr: Tensor, hr: Tensor) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.options)
+            group["lr"] = self.schedule.rate(self.step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
             sr = self.net(lr)
-        loss = torch.nn.functional.l1_loss(sr.float(), hr)
+        loss = loss_of(sr.float(), hr, self.options)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip_norm)
+        largest = self.options.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), largest)
         self._demand_finite(loss=loss.item(), gradient=norm.item())
         with _interrupt_held_back():  # a step is taken and counted, or neither
             self.optimiser.step()
+            if self.average is not None:
+                self.average.update_parameters(self.net)
             self.step += 1
         return loss.item()
 
@@ -214,24 +253,21 @@ class Trainer:
                 )
 
     def _validate_and_save(self, loss: float) -> str:
-        ours, floor = validate(self.net, self.val_images, self.options.lr_px)
+        net = self.net if self.average is None else self.average.module
+        ours, floor = self.validation.measure(net)
         self.save()
         line = {
             "step": self.step,
             "seconds": round(self.seconds, 1),
             "loss": loss,
+            "learning_rate": self.schedule.rate(self.step - 1),
             "psnr_y_db": ours,
             "bicubic_psnr_y_db": floor,
         }
-        path = self.options.out / "log.jsonl"
-        try:
-            with path.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise SinkError(f"cannot write training log {str(path)!r}: {error}") from error
+        self.journal.write(line, self.validation.picture(net))
         return (
             f"step {self.step}: PSNR-Y {ours:.2f} dB, bicubic {floor:.2f} dB "
-            f"({ours - floor:+.2f} dB), loss {loss:.4f}"
+            f"({ours - floor:+.2f} dB), loss {loss:.4g}"
         )
 
     def _state(self, *, optimiser: bool) -> Checkpoint:
@@ -241,11 +277,17 @@ class Trainer:
             optimiser=optimiser_state(self.net, self.optimiser) if optimiser else {},
             recipe=self.recipe(),
             progress={"step": self.step, "seconds": self.seconds},
+            average={} if self.average is None else dict(self.average.module.state_dict()),
         )
 
     def save(self) -> None:
         """Write the newest checkpoint."""
         save_checkpoint(self._state(optimiser=True), self.checkpoint_path)
+
+
+def _recipe_fields(options: TrainOptions) -> dict[str, Any]:
+    fields = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
+    return {**fields, "lr_sizes": list(options.lr_sizes)}
 
 
 @contextlib.contextmanager

@@ -12,7 +12,13 @@ import pytest
 
 from idrn_trt.errors import BackendUnavailable, ModelError, OptionError
 from idrn_trt.faces import detect
-from idrn_trt.faces.detect import DETECTORS, HAAR_SMALLEST_FACE_PX, Detector, open_detector
+from idrn_trt.faces.detect import (
+    DETECTORS,
+    HAAR_SMALLEST_FACE_PX,
+    Detector,
+    describe_detectors,
+    open_detector,
+)
 from idrn_trt.types import Box
 
 UInt8 = npt.NDArray[np.uint8]
@@ -116,12 +122,13 @@ def test_the_smallest_face_follows_from_what_is_asked_and_seen(
 def test_enlarging_finds_a_smaller_face(
     name: str, astronaut: UInt8, request: pytest.FixtureRequest
 ) -> None:
-    """A face of 15 px that is missed at native scale is found when the frame may be enlarged."""
-    small = cv2.resize(astronaut, (66, 66), interpolation=cv2.INTER_AREA)
+    """A face too small at native scale is found, in frame pixels, when the frame may be enlarged."""
+    size = {"haar": 90, "yunet": 56}[name]  # the face then measures 20 and 13 px
+    small = cv2.resize(astronaut, (size, size), interpolation=cv2.INTER_AREA)
     assert opened(name, request, min_face_px=12).detect(small) == []
     faces = opened(name, request, min_face_px=12, upscale=True).detect(small)
     x, y = centre(ASTRONAUT)
-    assert any(holds(face.box, (x * 66 / 512, y * 66 / 512)) for face in faces)
+    assert any(holds(face.box, (x * size / 512, y * size / 512)) for face in faces)
 
 
 @pytest.mark.parametrize(
@@ -245,3 +252,12 @@ def test_clips(test_data: Path) -> None:
         clip.release()
     assert total == 36
     assert found >= 0.95 * total
+
+
+def test_doctor_names_every_detector() -> None:
+    """Each detector is described: Haar as ready, YuNet with the file it still needs."""
+    haar, yunet = describe_detectors()
+    assert (haar.name, haar.usable, haar.reason) == ("haar", True, "")
+    assert yunet.name == "yunet"
+    assert "--detector-model" in yunet.reason
+    assert [haar.name, yunet.name] == list(DETECTORS)

@@ -1,4 +1,4 @@
-"""PSNR and luma against scikit-image and against values worked out by hand."""
+"""PSNR, SSIM and luma against scikit-image and against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import math
 import numpy as np
 import pytest
 from skimage.color import rgb2ycbcr
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from idrn_trt.quality.metrics import luma, psnr, psnr_y
+from idrn_trt.quality.metrics import (
+    luma,
+    pooled_psnr,
+    psnr,
+    psnr_y,
+    ssim,
+    ssim_paper,
+    worst_decile,
+)
 
 
 def pair(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -91,3 +99,78 @@ def test_pictures_of_two_sizes_are_refused() -> None:
     a, _ = pair()
     with pytest.raises(ValueError, match="one shape"):
         psnr_y(a, a[:, :1])
+
+
+def shaded(seed: int, height: int = 40, width: int = 52) -> tuple[np.ndarray, np.ndarray]:
+    """A picture with flat, sloping and busy parts, and a blurred and noisy copy of it."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((height, width, 3), rng.integers(30, 220, 3), np.float64)
+    picture[: height // 2] += np.linspace(-60, 60, width)[:, None]
+    picture[height // 3 :, width // 2 :] += rng.normal(
+        0, 40, picture[height // 3 :, width // 2 :].shape
+    )
+    copy = (picture + np.roll(picture, 1, axis=1)) / 2 + rng.normal(0, 3, picture.shape)
+    return picture.clip(0, 255).astype(np.uint8), copy.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ssim_equals_scikit_image(seed: int) -> None:
+    """SSIM of luma and of RGB is scikit-image's with the field's options, to 1e-6 and better."""
+    options = {
+        "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255,
+    }  # fmt: skip
+    for a, b in (shaded(seed), pair(seed)):
+        rgb = structural_similarity(a, b, channel_axis=-1, **options)
+        assert ssim(a, b) == pytest.approx(rgb, abs=1e-9)
+        y = structural_similarity(luma(a), luma(b), **options)
+        assert ssim(luma(a), luma(b)) == pytest.approx(y, abs=1e-9)
+        assert 0 < abs(y) < 1
+
+
+def test_the_papers_ssim_has_unsquared_constants() -> None:
+    """Eq. (4) with c = 0.001 * 255: scikit-image's SSIM with its K set to give those constants."""
+    a, b = shaded(0)
+    k = math.sqrt(0.001 * 255) / 255
+    expected = structural_similarity(
+        luma(a), luma(b), gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        data_range=255, K1=k, K2=k,
+    )  # fmt: skip
+    assert ssim_paper(luma(a), luma(b)) == pytest.approx(expected, abs=1e-9)
+    # Smaller constants forgive less, most of all in flat regions.
+    assert ssim_paper(luma(a), luma(b)) < ssim(luma(a), luma(b))
+
+
+def test_ssim_of_known_pictures() -> None:
+    """1 for equal pictures; two flat ones differ in the luminance term only, worked out by hand."""
+    a, _ = shaded(0)
+    assert ssim(a, a.copy()) == pytest.approx(1)
+    assert ssim_paper(a, a.copy()) == pytest.approx(1)
+    dark, bright = np.full((20, 20), 50, np.uint8), np.full((20, 20), 100, np.uint8)
+    c1 = 2.55**2
+    assert ssim(dark, bright) == pytest.approx((2 * 5000 + c1) / (2500 + 10000 + c1))
+    assert ssim_paper(dark, bright) == pytest.approx((10000 + 0.255) / (12500 + 0.255))
+
+
+@pytest.mark.parametrize("shape", [(10, 40), (40, 10, 3), (40,), (2, 40, 40, 3)])
+def test_ssim_needs_room_for_its_window(shape: tuple[int, ...]) -> None:
+    """A picture that the window does not fit into, or no picture at all, is refused."""
+    with pytest.raises(ValueError, match="at least 11 x 11"):
+        ssim(np.zeros(shape), np.zeros(shape))
+
+
+def test_pooling_psnrs_is_pooling_errors() -> None:
+    """Eq. (3) from the pictures' PSNRs is the PSNR of all pixels at once; an exact picture helps."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, (4, 9, 9, 3), dtype=np.uint8)
+    b = rng.integers(0, 256, (4, 9, 9, 3), dtype=np.uint8)
+    b[2] = a[2]
+    each = [psnr(x, y) for x, y in zip(a, b, strict=True)]
+    assert each[2] == math.inf
+    assert pooled_psnr(each) == pytest.approx(psnr(a, b), abs=1e-9)
+    assert pooled_psnr([math.inf, math.inf]) == math.inf
+
+
+def test_the_worst_decile_has_a_tenth_below() -> None:
+    """Of 0 to 100 the worst decile is 10, in whatever order they come."""
+    values = np.random.default_rng(0).permutation(101).astype(float)
+    assert worst_decile(values.tolist()) == pytest.approx(10)

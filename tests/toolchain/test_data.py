@@ -1,19 +1,23 @@
-"""Training pictures: what is read and left out, and pairs that follow from (seed, index) alone."""
+"""Pairs to train on: their form, and that they follow from (seed, index) alone."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from drawings import draw
 from PIL import Image
 from torch import Tensor
 
 from idrn_trt.errors import OptionError, TrainingError
-from idrn_trt.toolchain.data import HELD_OUT_RUN, PairDataset, hold_out, parse_spec, read_folder
+from idrn_trt.quality.pairs import evaluation_pair
+from idrn_trt.toolchain.crops import open_crops
+from idrn_trt.toolchain.data import PairDataset, PairRecipe, parse_spec
+from idrn_trt.toolchain.degrade import Degradation
+from idrn_trt.toolchain.plan import by_steps
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -21,12 +25,20 @@ UInt8 = npt.NDArray[np.uint8]
 @pytest.fixture(scope="module")
 def images(faces: Path) -> list[UInt8]:
     """The generated pictures, in memory."""
-    return read_folder(faces, 64).images
+    return list(open_crops(f"folder:{faces}", 64))
 
 
-def pairs(images: list[UInt8], seed: int = 0, scale: int = 4, samples: int = 200) -> PairDataset:
-    """A dataset of 16 px crops."""
-    return PairDataset(images, scale, lr_px=16, samples=samples, seed=seed)
+def pairs(
+    images: list[UInt8],
+    seed: int = 0,
+    scale: int = 4,
+    samples: int = 200,
+    sizes: tuple[int, ...] = (),
+    **recipe: bool,
+) -> PairDataset:
+    """A dataset of 16 px crops, or of these sizes, a sample a step."""
+    plan = by_steps(samples, 1, 16, sizes=sizes, seed=seed)
+    return PairDataset(images, plan, PairRecipe(scale=scale, seed=seed, **recipe))
 
 
 def equal(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> bool:
@@ -116,53 +128,6 @@ def test_indices_outside_the_run_are_refused(images: list[UInt8]) -> None:
             dataset[index]
 
 
-def test_files_come_in_name_order_with_a_digest(faces: Path, tmp_path: Path) -> None:
-    """Reading is in name order; the digest follows names and bytes and nothing else."""
-    copy = tmp_path / "copy"
-    shutil.copytree(faces, copy)
-    one, two = read_folder(faces, 64), read_folder(copy, 64)
-    assert one.digest == two.digest
-    assert one.images[3].shape == (67, 73, 3)
-    assert np.array_equal(one.images[7], np.asarray(Image.open(faces / "007.png")))
-    (copy / "039.png").rename(copy / "z.png")
-    renamed = read_folder(copy, 64).digest
-    (copy / "000.png").unlink()
-    assert len({one.digest, renamed, read_folder(copy, 64).digest}) == 3
-
-
-def test_bad_files_are_left_out_and_named(faces: Path, tmp_path: Path) -> None:
-    """A small, empty, truncated or foreign file is left out and named; the rest stays."""
-    (tmp_path / "sub").mkdir()
-    whole = (faces / "000.png").read_bytes()
-    (tmp_path / "sub" / "good.png").write_bytes(whole)
-    (tmp_path / "truncated.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "text.png").write_text("no picture")
-    (tmp_path / "notes.txt").write_text("not even named like one")
-    Image.new("RGB", (300, 63)).save(tmp_path / "small.png")
-    pictures = read_folder(tmp_path, 64)
-    assert len(pictures.images) == 1
-    assert set(pictures.left_out) == {"truncated.png", "empty.jpg", "text.png", "small.png"}
-    assert pictures.left_out["small.png"] == "shorter side under 64 px"
-    assert "empty" in pictures.left_out["empty.jpg"]
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "LA"])
-def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    """Grey, palette, transparent and CMYK pictures are read as RGB."""
-    Image.new("RGB", (64, 64), (255, 255, 255)).convert(mode).save(tmp_path / "white.tif")
-    (image,) = read_folder(tmp_path, 64).images
-    assert image.shape == (64, 64, 3)
-    assert (image == 255).all()
-
-
-def test_a_folder_without_a_usable_picture_is_an_error(tmp_path: Path) -> None:
-    """Nothing to train on is a TrainingError that counts what was looked at."""
-    Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
-    with pytest.raises(TrainingError, match="1 files looked at"):
-        read_folder(tmp_path, 64)
-
-
 @pytest.mark.parametrize("spec", ["faces", "folder:", "zip:faces.zip", "", "folder"])
 def test_other_specifications_are_refused(spec: str) -> None:
     """Anything but folder:DIR is an OptionError that says what was expected."""
@@ -177,40 +142,48 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
         parse_spec(f"folder:{tmp_path / 'missing'}")
 
 
-@pytest.mark.parametrize(
-    ("count", "share", "runs"), [(1442, 0.03, 3), (100, 0.5, 3), (33, 0.01, 1)]
-)
-def test_pictures_are_held_out_in_contiguous_runs(count: int, share: float, runs: int) -> None:
-    """Validation is whole runs of neighbours; training is all the rest, both in order."""
-    train, held = hold_out(count, share, seed=0)
-    assert sorted(train + held) == list(range(count))
-    assert (train, held) == (sorted(train), sorted(held))
-    assert len(held) == runs * HELD_OUT_RUN
-    for k in range(0, len(held), HELD_OUT_RUN):
-        run = held[k : k + HELD_OUT_RUN]
-        assert run == list(range(run[0], run[0] + HELD_OUT_RUN))
-        assert run[0] % HELD_OUT_RUN == 0
+def test_crops_on_disk_give_the_same_pairs(faces: Path, images: list[UInt8]) -> None:
+    """Pairs of mapped crops are those of the same crops in memory, to the bit."""
+    mapped, held = pairs(open_crops(f"folder:{faces}", 64)), pairs(images)  # type: ignore[arg-type]
+    assert all(equal(mapped[i], held[i]) for i in range(60))
 
 
-def test_holding_out_follows_the_seed() -> None:
-    """One seed always holds out the same pictures; seeds differ."""
-    assert hold_out(1000, 0.1, 5) == hold_out(1000, 0.1, 5)
-    assert hold_out(1000, 0.1, 5) != hold_out(1000, 0.1, 6)
+def test_without_augmentation_pairs_are_the_papers() -> None:
+    """The centre square as it is, never mirrored, whatever the index: section 3.1's pairs."""
+    pixels = draw(0, 80, 90)
+    dataset = pairs([pixels], augment=False)
+    lr, hr = evaluation_pair(pixels, 4, 16)
+    for i in (0, 1, 57):
+        got = [tensor.permute(1, 2, 0).numpy() for tensor in dataset[i]]
+        assert np.array_equal(got[0], lr)
+        assert np.array_equal(got[1], hr)
 
 
-@pytest.mark.parametrize("count", [2, 3, 31])
-def test_a_small_set_holds_out_its_last_picture(count: int) -> None:
-    """A set too small for two runs validates on its last picture only."""
-    assert hold_out(count, 0.5, 0) == (list(range(count - 1)), [count - 1])
+def test_degraded_pairs_have_the_same_truth() -> None:
+    """With degradation HR stays as it was, and LR is the degradation of it for that seed and index."""
+    images = [draw(0, 80, 90)]
+    plain, degraded = pairs(images, seed=5), pairs(images, seed=5, degrade=True)
+    for i in range(5):
+        (lr, hr), (degraded_lr, degraded_hr) = plain[i], degraded[i]
+        assert torch.equal(hr, degraded_hr)
+        assert not torch.equal(lr, degraded_lr)
+        expected = Degradation(5)(hr.permute(1, 2, 0).numpy(), 4, i)
+        assert np.array_equal(degraded_lr.permute(1, 2, 0).numpy(), expected)
 
 
-def test_something_is_left_to_train_on() -> None:
-    """However large the share wanted, one run stays for training."""
-    train, held = hold_out(32, 0.99, 0)
-    assert len(train) == len(held) == HELD_OUT_RUN
+def test_several_sizes_come_from_pictures_large_enough() -> None:
+    """Each pair has its step's size; a size's pictures are those with enough pixels for its HR."""
+    images = [np.full((side, side + 9, 3), side, np.uint8) for side in (64, 100, 130)]
+    dataset = pairs(images, sizes=(16, 24, 32))
+    shown: dict[int, set[int]] = {16: set(), 24: set(), 32: set()}
+    for i in range(200):
+        lr, hr = dataset[i]
+        assert hr.shape[1] == 4 * lr.shape[1] == 4 * dataset.plan.lr_px[i]
+        shown[lr.shape[1]].add(int(hr[0, 0, 0]))
+    assert shown == {16: {64, 100, 130}, 24: {100, 130}, 32: {130}}
 
 
-def test_one_picture_cannot_be_split() -> None:
-    """One picture is never both trained and validated on."""
-    with pytest.raises(TrainingError, match="at least 2"):
-        hold_out(1, 0.5, 0)
+def test_a_size_without_a_picture_is_refused() -> None:
+    """A size that no picture has the pixels for is a TrainingError that names it."""
+    with pytest.raises(TrainingError, match="leave 24 out"):
+        pairs([draw(0, 70, 70)], sizes=(16, 24))

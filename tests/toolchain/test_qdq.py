@@ -165,10 +165,23 @@ def test_cpu_shuffles_move_bytes(cpu: Graph) -> None:
         assert [a.s for a in node.attribute if a.name == "mode"] == [b"DCR"]
 
 
-def test_cpu_residual_and_running_sum_read_the_same_bytes(cpu: Graph) -> None:
-    """No quantised tensor is read in float beside, so its float form is never stored."""
-    for node in quantisers(cpu):
-        assert len(cpu.consumers(node.input[0])) == 1
+def test_cpu_additions_read_floats(cpu: Graph) -> None:
+    """The residual additions and the running sum are free of activation rounding."""
+    kinds = {kind_before(cpu, t) for n in cpu.nodes if n.op_type == "Add" for t in n.input}
+    assert kinds == {"Relu", "Add", "Conv"}
+
+
+def test_a_convolution_without_bias_gets_one_where_it_is_corrected(
+    model: onnx.ModelProto, table: Table
+) -> None:
+    """A foreign model without biases takes corrections too."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    head = next(n for n in bare.graph.node if n.op_type == "Conv")
+    del head.input[2]
+    shift = np.full(16, 0.25, np.float32)
+    graph = Graph.of(int8_cpu(bare, table, Plan(bias={"head": shift})))
+    assert (graph.constants[graph.convolutions()[0].input[2]] == shift).all()
 
 
 def test_trt_is_symmetric_int8_in_opset_19(model: onnx.ModelProto, table: Table) -> None:

@@ -22,9 +22,10 @@ from idrn_trt.toolchain.export import export_onnx
 from idrn_trt.toolchain.fidelity import layer_sqnr_db
 from idrn_trt.toolchain.graph import read_model, write_model
 from idrn_trt.toolchain.net import IDRN, NetConfig
-from idrn_trt.toolchain.qdq import int8_trt
+from idrn_trt.toolchain.qdq import int8_cpu, int8_trt
 from idrn_trt.toolchain.quantise import Quantised, guard, quantise
 from idrn_trt.toolchain.report import report_json, report_text
+from idrn_trt.toolchain.rewrite import shuffles_by_block
 from idrn_trt.toolchain.table import Plan, read_table
 
 ROOT = Path(__file__).parents[2]
@@ -96,36 +97,36 @@ def test_engines_agree_on_the_cpu_file(made: list[Quantised]) -> None:
     assert made[0].guard_db >= module.GUARD_DB
 
 
-def test_the_guard_fails_on_the_tensorrt_file_in_openvino(
-    made: list[Quantised], faces: Path
-) -> None:
+def test_the_guard_fails_on_the_tensorrt_file_in_openvino(model: Path, out: Path,
+                                                          made: list[Quantised],
+                                                          faces: Path) -> None:  # fmt: skip
     """OpenVINO 2026.4 computes signed zero-point-0 Q/DQ around concatenations wrongly.
 
     When this test fails, OpenVINO was repaired: int8-trt files may then be given to it.
     """
+    assert made
+    table = read_table(out / "calib.json")
+    signed = int8_trt(read_model(model), table, Plan(shared_concat=True))
     pictures = [np.asarray(centre_square(read_image(f), 32)) for f in sorted(faces.iterdir())[:2]]
     with pytest.raises(ModelError, match="apart on the same file"):
-        guard(read_model(made[1].path), pictures)
+        guard(signed, pictures)
 
 
 def test_bias_correction_equalises_channel_means(model: Path, faces: Path) -> None:
-    """Every channel's mean error falls, and the worst one to under a fiftieth of what it was."""
+    """Over the pictures it saw, every channel's mean error falls to under a fiftieth of the worst."""
     network = read_model(model)
     crops = read_crops(crop_files(faces))
     table = module.calibrate(network, crops)
-    pictures = [c.pixels for c in crops]
-
-    def emit(bias: dict[str, np.ndarray]) -> onnx.ModelProto:
-        return int8_trt(network, table, Plan(bias=bias))
-
-    wanted = channel_means(network, pictures)
+    pictures = [c.pixels for c in crops[:8]]
+    wanted = channel_means(shuffles_by_block(network), pictures)
 
     def worst(made: onnx.ModelProto) -> float:
         got = channel_means(made, pictures)
         return max(float(np.abs(got[n] - wanted[n]).max()) for n in wanted)
 
-    corrected = emit(bias_corrections(network, emit, pictures))
-    assert worst(corrected) < worst(emit({})) / 5
+    plain = int8_cpu(network, table, Plan())
+    bias = bias_corrections(shuffles_by_block(network), plain, pictures)
+    assert worst(int8_cpu(network, table, Plan(bias=bias))) < worst(plain) / 50
 
 
 def test_layers_are_reported(made: list[Quantised]) -> None:
@@ -187,11 +188,10 @@ def test_a_kept_layer_is_better_than_a_quantised_one(
         model=model, calib=faces, lr_px=LR_PX, out=tmp_path, keep_float=("head",)
     )
     kept = quantise(options)[0]
-    assert kept.sqnr_db["head"] > made[0].sqnr_db["head"] + 20
+    assert kept.sqnr_db["head"] > 100 > made[0].sqnr_db["head"]
 
 
-def test_another_models_table_is_refused(faces: Path, out: Path, made: list[Quantised],
-                                         tmp_path: Path) -> None:  # fmt: skip
+def test_another_models_table_is_refused(out: Path, made: list[Quantised], tmp_path: Path) -> None:
     """A table that names another sha256 than the model's is refused, and nothing is written."""
     assert made
     torch.manual_seed(6)
@@ -236,15 +236,9 @@ def test_files_that_are_no_model_are_refused(model: Path, tmp_path: Path) -> Non
         read_model(tmp_path / "none.onnx")
 
 
-def test_damaged_models_never_escape(model: Path, out: Path, tmp_path: Path,
-                                     made: list[Quantised]) -> None:  # fmt: skip
+def test_damaged_models_never_escape(model: Path, tmp_path: Path) -> None:
     """Seeded damage to a model's bytes ends in a model or an error of this package."""
-    assert made
-    good = bytearray(model.read_bytes())
-    structure = len(good) - sum(
-        t.ByteSize() for t in onnx.load_model_from_string(bytes(good)).graph.initializer
-    )
-    assert structure > 0
+    good = model.read_bytes()
     rng = np.random.default_rng(0)
     refused = 0
     for _ in range(150):

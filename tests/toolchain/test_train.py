@@ -13,20 +13,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from idrn_trt.errors import ModelError, OptionError, SinkError, TrainingError
 from idrn_trt.options import TrainOptions
-from idrn_trt.quality.metrics import psnr_y
-from idrn_trt.quality.pairs import bicubic_up, evaluation_pair
 from idrn_trt.toolchain import train
-from idrn_trt.toolchain.checkpoint import load_checkpoint
-from idrn_trt.toolchain.data import read_folder
-from idrn_trt.toolchain.net import IDRN, NetConfig
-from idrn_trt.toolchain.train import Trainer, learning_rate, upscale, validate
+from idrn_trt.toolchain.checkpoint import load_checkpoint, save_checkpoint
+from idrn_trt.toolchain.export import export_onnx
+from idrn_trt.toolchain.graph import write_model
+from idrn_trt.toolchain.train import Trainer
 
 
 def options(faces: Path, out: Path, **changes: Any) -> TrainOptions:
@@ -65,7 +62,7 @@ def finished(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_improves_loss_and_psnr(finished: Path, faces: Path, tmp_path: Path) -> None:
     """30 steps lower the loss, and validation PSNR-Y rises from the untrained network's on."""
     fresh = Trainer(options(faces, tmp_path))
-    before, _ = validate(fresh.net, fresh.val_images, 16)
+    before, _ = fresh.validation.measure(fresh.net)
     lines = log(finished)
     assert [line["step"] for line in lines] == [10, 20, 30]
     assert lines[-1]["loss"] < lines[0]["loss"]
@@ -74,10 +71,13 @@ def test_training_improves_loss_and_psnr(finished: Path, faces: Path, tmp_path: 
     assert scores[-1] > scores[0] + 1
 
 
-def test_a_run_leaves_three_files(finished: Path) -> None:
-    """A finished run is a checkpoint, final weights without optimiser, and a log."""
-    names = {"checkpoint.safetensors", "weights.safetensors", "log.jsonl"}
-    assert {path.name for path in finished.iterdir()} == names
+def test_what_a_run_leaves(finished: Path) -> None:
+    """A finished run is a checkpoint, final weights without optimiser, a log, and pictures."""
+    names = {"checkpoint.safetensors", "weights.safetensors", "log.jsonl", "pictures"}
+    # TensorBoard's files are there too where it is installed.
+    assert {path.name for path in finished.iterdir()} - {"tensorboard"} == names
+    pictures = sorted(path.name for path in (finished / "pictures").iterdir())
+    assert pictures == ["step-0000010.png", "step-0000020.png", "step-0000030.png"]
     newest = load_checkpoint(finished / "checkpoint.safetensors")
     final = load_checkpoint(finished / "weights.safetensors")
     assert same(newest.weights, final.weights)
@@ -283,70 +283,12 @@ def test_training_works_outside_the_main_thread(
     )
 
 
-def test_learning_rate_warms_up_and_decays(tmp_path: Path) -> None:
-    """The rate rises linearly to the peak, then falls along half a cosine to 1 % of it."""
-    run = options(tmp_path, tmp_path, steps=110, warmup_steps=10, peak_learning_rate=1.0)
-    rates = [learning_rate(step, run) for step in range(111)]
-    assert rates[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
-    assert rates[10] == 1.0
-    assert rates[60] == pytest.approx((1 + 0.01) / 2)
-    assert rates[110] == pytest.approx(0.01)
-    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
-
-
-@pytest.mark.parametrize(("steps", "warmup_steps"), [(1, 0), (3, 3), (3, 200)])
-def test_learning_rate_of_short_runs(tmp_path: Path, steps: int, warmup_steps: int) -> None:
-    """A run shorter than its warm-up, or of one step, has a rate above 0 and up to the peak."""
-    run = options(tmp_path, tmp_path, steps=steps, warmup_steps=warmup_steps)
-    for step in range(steps):
-        assert 0 < learning_rate(step, run) <= run.peak_learning_rate
-
-
-@pytest.fixture
-def net() -> IDRN:
-    """A small untrained x3 network."""
-    torch.manual_seed(0)
-    return IDRN(NetConfig.parse("d1-w4-x3")).eval()
-
-
-def test_upscale_rounds_and_clips(net: IDRN) -> None:
-    """`upscale` is the network on [0, 1], times 255, rounded and clipped, from read-only memory."""
-    with torch.no_grad():
-        net.tail.weight.mul_(20)  # so that values leave [0, 1] on both sides
-    lr = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    lr.setflags(write=False)
-    with torch.no_grad():
-        raw = net(torch.tensor(lr.tolist()).permute(2, 0, 1)[None] / 255)[0].numpy()
-    assert raw.min() < 0
-    assert raw.max() > 1
-    expected = np.round(raw.transpose(1, 2, 0).clip(0, 1) * 255)
-    sr = upscale(net, lr)
-    assert (sr.shape, sr.dtype) == ((27, 36, 3), np.uint8)
-    # A value within float error of .5 may round either way.
-    assert np.abs(sr.astype(int) - expected).max() <= 1
-    assert (sr == expected).mean() > 0.999
-
-
-def test_upscale_takes_views(net: IDRN) -> None:
-    """A mirrored view, whose strides are negative, is upscaled like its copy."""
-    lr = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    assert np.array_equal(upscale(net, lr[:, ::-1]), upscale(net, lr[:, ::-1].copy()))
-
-
-def test_validation_is_the_mean_over_whole_crops(net: IDRN, faces: Path) -> None:
-    """`validate` gives the mean PSNR-Y of the network and of bicubic over the evaluation pairs."""
-    images = read_folder(faces, 48).images[:3]
-    pairs = [evaluation_pair(pixels, 3, 16) for pixels in images]
-    ours, floor = validate(net, images, 16)
-    assert ours == pytest.approx(np.mean([psnr_y(upscale(net, lr), hr) for lr, hr in pairs]))
-    assert floor == pytest.approx(np.mean([psnr_y(bicubic_up(lr, 3), hr) for lr, hr in pairs]))
-
-
 def test_validation_pictures_may_be_given(faces: Path, tmp_path: Path) -> None:
-    """With --val-data every picture is trained on and none is held out."""
-    Image.open(faces / "000.png").save(tmp_path / "only.png")
+    """With --val-data no picture is held out, but those like a validation picture are dropped."""
+    Image.open(faces / "000.png").save(tmp_path / "only.jpg", quality=80)
     trainer = Trainer(options(faces, tmp_path / "out", val_data=f"folder:{tmp_path}"))
-    assert (len(trainer.images), len(trainer.val_images)) == (40, 1)
+    assert (len(trainer.images), len(trainer.validation.images)) == (39, 1)
+    assert "000.png" not in {entry.name for entry in trainer.images.entries}
 
 
 def test_pictures_left_out_are_named(
@@ -359,10 +301,132 @@ def test_pictures_left_out_are_named(
     Trainer(options(tmp_path, tmp_path / "out"))
     out = capsys.readouterr().out
     assert "2 pictures to train on, 1 to validate on, 1 left out" in out
-    assert "left out: tiny.png: shorter side under 32 px" in out
+    assert "left out: 1 faces under 32 px: tiny.png" in out
 
 
 def test_an_unusable_device_is_an_option_error(faces: Path, tmp_path: Path) -> None:
     """A device that does not exist here is an OptionError that shows its name."""
     with pytest.raises(OptionError, match="'abacus'"):
         Trainer(options(faces, tmp_path, device="abacus"))
+
+
+def test_pictures_to_test_on_are_never_trained_on(faces: Path, tmp_path: Path) -> None:
+    """--test-count draws pictures that are neither trained nor validated on; "test" validates on them."""
+    blind = Trainer(options(faces, tmp_path / "a", test_count=8))
+    seen = Trainer(options(faces, tmp_path / "b", test_count=8, val_data="test"))
+    tested = {entry.name for entry in seen.validation.images.entries}
+    assert len(tested) == 8
+    assert len(seen.images) == 32
+    used = {e.name for e in (*blind.images.entries, *blind.validation.images.entries)}
+    assert len(used) == 32
+    assert not used & tested
+
+
+PAPER: dict[str, Any] = {
+    "epochs": 2, "augment": False, "loss": "mse", "schedule": "step", "decay": 0.5,
+    "decay_epochs": 1, "clip_norm": 0.0, "warmup_steps": 0, "bf16": False, "batch": 7,
+}  # fmt: skip
+VARIANTS: list[dict[str, Any]] = [
+    {"ema": 0.9},
+    {"lr_sizes": (8, 16, 24)},
+    {"degrade": True},
+    {"optimiser": "sgd", "reduction": "sum", "peak_learning_rate": 1e-5},
+    {"network": "d1-w8-x2-bn", "ema": 0.5},
+    {"network": "srcnn-x2", "peak_learning_rate": 1e-3},
+    PAPER,
+]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_every_kind_of_run_resumes_to_the_bit(
+    faces: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """Stopped in the middle and resumed, a run of each kind ends as the uninterrupted one does."""
+    small = {"steps": 6, "val_every": 100, **changes}
+    Trainer(options(faces, tmp_path / "whole", **small)).run()
+    part = Trainer(options(faces, tmp_path / "part", **small))
+    half = part.plan.steps // 2
+    batches = itertools.islice(part._batches(), half)
+    part.net.train()
+    for lr, hr in batches:
+        part._step(lr, hr)
+    part.save()
+    rest = Trainer(options(faces, tmp_path / "part", resume=True, **small))
+    assert rest.step == half
+    rest.run()
+    one, two = (weights(tmp_path / name / "weights.safetensors") for name in ("whole", "part"))
+    assert same(one, two)
+    assert rest.step == rest.plan.steps
+
+
+def test_a_run_by_epochs_shows_every_picture(faces: Path, tmp_path: Path) -> None:
+    """Two epochs of 24 pictures by 7 are eight steps, the fourth and eighth of three pictures."""
+    trainer = Trainer(options(faces, tmp_path, **PAPER))
+    assert len(trainer.images) == 24
+    assert [len(lr) for lr, _ in trainer._batches()] == [7, 7, 7, 3] * 2
+    rates = [trainer.schedule.rate(step) for step in range(8)]
+    assert rates == [4e-3] * 4 + [2e-3] * 4
+
+
+def test_the_average_is_what_comes_out(faces: Path, tmp_path: Path) -> None:
+    """With an average, final weights and an exported checkpoint are the average, not the last step."""
+    trainer = Trainer(options(faces, tmp_path, steps=5, ema=0.5))
+    mean: dict[str, torch.Tensor] = {}
+    step = trainer._step
+
+    def stepping(lr: torch.Tensor, hr: torch.Tensor) -> float:
+        loss = step(lr, hr)
+        for name, value in trainer.net.state_dict().items():
+            mean[name] = mean[name] * 0.5 + value * 0.5 if name in mean else value.clone()
+        return loss
+
+    trainer._step = stepping  # type: ignore[method-assign]
+    final = weights(trainer.run())
+    assert all(torch.allclose(final[name], mean[name], atol=1e-6) for name in mean)
+    newest = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert not same(newest.weights, final)
+    assert same(dict(newest.network().state_dict()), final)
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "weights", "onnx"])
+def test_a_run_may_start_from_weights(
+    finished: Path, faces: Path, tmp_path: Path, kind: str
+) -> None:
+    """--init starts from a checkpoint's or a model file's weights, with a fresh optimiser."""
+    file = finished / f"{kind}.safetensors"
+    if kind == "onnx":
+        file = tmp_path / "model.onnx"
+        net = load_checkpoint(finished / "weights.safetensors").network()
+        write_model(export_onnx(net), file)
+    trainer = Trainer(options(faces, tmp_path / "run", init=file, steps=2))
+    assert same(dict(trainer.net.state_dict()), weights(finished / "weights.safetensors"))
+    assert not trainer.optimiser.state
+    trainer.run()
+    resumed = Trainer(options(faces, tmp_path / "run", init=file, steps=2, resume=True))
+    assert resumed.step == 2
+    with pytest.raises(ModelError, match="differs in init_sha256"):
+        Trainer(options(faces, tmp_path / "run", steps=2, resume=True))
+
+
+def test_weights_of_another_network_are_refused(
+    finished: Path, faces: Path, tmp_path: Path
+) -> None:
+    """--init with the weights of another network is a ModelError that says which was expected."""
+    file = finished / "weights.safetensors"
+    with pytest.raises(ModelError, match="--network"):
+        Trainer(options(faces, tmp_path, init=file, network="d1-w8-x3"))
+
+
+def test_a_run_older_than_an_option_resumes(finished: Path, faces: Path, tmp_path: Path) -> None:
+    """A checkpoint whose recipe knows nothing of younger options resumes as their defaults have it."""
+    young = {
+        "test_count", "epochs", "lr_sizes", "augment", "degrade", "loss", "reduction", "optimiser",
+        "momentum", "schedule", "decay", "decay_epochs", "ema", "init_sha256", "pictures",
+    }  # fmt: skip
+    saved = load_checkpoint(finished / "checkpoint.safetensors")
+    assert young <= saved.recipe.keys()
+    saved.recipe = {k: v for k, v in saved.recipe.items() if k not in young}
+    save_checkpoint(saved, tmp_path / "checkpoint.safetensors")
+    assert Trainer(options(faces, tmp_path, resume=True)).step == 30
+    with pytest.raises(ModelError, match="differs in loss"):
+        Trainer(options(faces, tmp_path, resume=True, loss="mse"))

@@ -1,0 +1,66 @@
+"""Models for the paper's networks that are not shipped: seeded weights, so that they can be timed.
+
+Latency does not depend on the values of weights. These files make no face clearer and are used for
+nothing else; a report marks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import torch
+
+from idrn_trt.bench.paper import paper_rows
+from idrn_trt.bench.pictures import picture
+from idrn_trt.errors import ModelError
+from idrn_trt.toolchain.calibrate import FEWEST_CROPS, Crop, calibrate
+from idrn_trt.toolchain.export import export_onnx
+from idrn_trt.toolchain.graph import write_model
+from idrn_trt.toolchain.net import IDRN, NetConfig
+from idrn_trt.toolchain.package import file_entry, write_manifest
+from idrn_trt.toolchain.qdq import int8_cpu
+from idrn_trt.toolchain.table import Plan
+from idrn_trt.zoo import FORMAT_VERSION, Model, find_model
+
+_SEED = 0
+_SIDE_PX = 32
+
+
+def paper_models(folder: Path) -> Iterator[Model]:
+    """Each network of Tables 1 and 2 once: the zoo's, or one made in `folder`."""
+    for network in dict.fromkeys(row.network for row in paper_rows()):
+        try:
+            yield find_model(f"idrn-{network}")
+        except ModelError:
+            yield seeded_model(network, folder)
+
+
+def seeded_model(network: str, folder: Path) -> Model:
+    """A model folder below `folder` with an fp32 and an int8-cpu file."""
+    torch.manual_seed(_SEED)
+    config = NetConfig.parse(network)
+    place = folder / f"seeded-{network}"
+    model = export_onnx(IDRN(config))
+    write_model(model, place / "model.onnx")
+    write_model(_quantised(model), place / "model.int8-cpu.onnx")
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "name": f"seeded-{network}",
+        "scale": config.scale,
+        "network": config.to_dict(),
+        "recipe": {"seeded": True},
+        "files": {
+            "fp32": file_entry(place / "model.onnx"),
+            "int8-cpu": file_entry(place / "model.int8-cpu.onnx", parents=["fp32"]),
+        },
+    }
+    write_manifest(manifest, place)
+    return find_model(place)
+
+
+def _quantised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The int8 file with ranges over seeded pictures: for timing, where real faces would change nothing."""
+    crops = [Crop(picture(_SIDE_PX, _SIDE_PX, seed), "0" * 64) for seed in range(FEWEST_CROPS)]
+    return int8_cpu(model, calibrate(model, crops), Plan())
