@@ -17,25 +17,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from idrn_trt.bench.paper import LR_PX, PEAK_TFLOPS, paper_rows
 from idrn_trt.toolchain.net import NetConfig, cost
-
-LR_PX = 32
-# The paper's card, a GeForce GTX 1060 6 GB: 1280 lanes, one fused multiply-add (2 operations) a
-# cycle each, 1.708 GHz boost clock.
-PEAK_TFLOPS = 1280 * 2 * 1.708e9 / 1e12
 
 BEGIN = "<!-- begin: python benchmarks/networks.py -->"
 END = "<!-- end: python benchmarks/networks.py -->"
 
 # The row's place in the paper, the network, and the paper's time in ms where it gives one.
 PAPER = (
-    ("Table 1, depth 8", "d8-w64-x4", 4.4),
-    ("Table 1, depth 12", "d12-w64-x4", 4.8),
-    ("Table 1, depth 16", "d16-w64-x4", 5.0),
-    ("Table 1, depth 20", "d20-w64-x4", 5.7),
-    ("Table 2, width 64", "d8-w64-x4", 4.35),
-    ("Table 2, width 128", "d8-w128-x4", 6.29),
-    ("Table 2, width 192", "d8-w192-x4", 7.96),
+    *((timed.place, timed.network, timed.ms) for timed in paper_rows()),
     ("Table 3, scale 2", "d16-w128-x2", None),
     ("Table 3, scale 3", "d16-w128-x3", None),
     ("Table 3, scale 4", "d16-w128-x4", None),

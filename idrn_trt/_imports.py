@@ -9,6 +9,7 @@ _PACKAGES = {
     "openvino": "openvino",
     "PIL": "pillow",
     "tqdm": "tqdm",
+    "matplotlib": '"idrn-trt[bench]"',
     "onnxruntime": '"idrn-trt[onnxruntime]"',
     "onnx": '"idrn-trt[train]"',
     "onnxsim": '"idrn-trt[train]"',

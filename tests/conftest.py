@@ -7,7 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+
+UInt8 = npt.NDArray[np.uint8]
 
 # Before any test module imports onnxruntime, whose Linux builds report usage over the network.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -37,3 +41,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "int8-trt": make_models.quantised(model, signed=True),
     }
     return make_models.write_folder(tmp_path_factory.mktemp("models") / "tiny-x4", files)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> UInt8:
+    """scikit-image's astronaut photograph (NASA, public domain), 512x512 RGB."""
+    data = pytest.importorskip("skimage.data")
+    return np.asarray(data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real faces, scenes and clips that IDRN_TEST_DATA names."""
+    folder = os.environ.get("IDRN_TEST_DATA")
+    if not folder:
+        pytest.skip("IDRN_TEST_DATA is not set: it names a folder of real faces, scenes and clips")
+    return Path(folder)

@@ -63,13 +63,6 @@ def smooth_frame(height: int = 240, width: int = 320, seed: int = 0) -> UInt8:
 
 
 @pytest.fixture(scope="module")
-def astronaut() -> UInt8:
-    """scikit-image's astronaut photograph (NASA, public domain), 512x512 RGB."""
-    data = pytest.importorskip("skimage.data")
-    return np.asarray(data.astronaut())
-
-
-@pytest.fixture(scope="module")
 def upscaler() -> Iterator[Upscaler]:
     """The product as a user gets it: default model, engine and detector."""
     with Upscaler() as upscaler:

@@ -35,7 +35,7 @@ class BenchOptions:
     precisions: none means all. scenario: a key of SCENARIOS. window_px: side of the windows. batch:
     windows a call, None for the scenario's own number. fps: the camera of "paced". threads: for every
     engine alike, None for every usable core. warmup: untimed calls before each block. duration_s: of the
-    timing of the table's rows, all together. percentiles: which to report, besides the leading one.
+    timing of the table's rows, all together. percentiles: to report besides the median and the leading one.
     end_to_end: the whole upscaler for every row, not only for the fastest. profile: times by layer.
     data: face crops on which PSNR-Y is measured instead of quoted. label: names the files. Raises
     OptionError.
@@ -93,8 +93,8 @@ class BenchOptions:
 
     @property
     def reported(self) -> tuple[float, ...]:
-        """The percentiles to report: those asked for and the leading one, in order."""
-        return tuple(sorted({*self.percentiles, self.leading}))
+        """The percentiles to report: those asked for, the median and the leading one, in order."""
+        return tuple(sorted({50.0, *self.percentiles, self.leading}))
 
 
 def _known(what: str, values: Sequence[str], known: Sequence[str]) -> None:

@@ -43,9 +43,12 @@ def int8_loads(threads: int) -> list[Load]:
 
 
 def loads(
-    precision: str, threads: int, convolutions: tuple[tuple[int, int], ...] = BEST_CONVS
+    precision: str, threads: int, convolutions: tuple[tuple[int, int], ...] | None = None
 ) -> list[Load]:
-    """The fixed graphs in one of PRECISIONS, compiled. convolutions: (channels, side in px) of each chain."""
+    """The fixed graphs in one of PRECISIONS, compiled.
+
+    convolutions: (channels, side in px) of each chain, BEST_CONVS by default.
+    """
     core = ov.Core()
     quantised = precision == "int8"
     settings = {
@@ -54,7 +57,7 @@ def loads(
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
     }
     made = []
-    for channels, side in convolutions:
+    for channels, side in BEST_CONVS if convolutions is None else convolutions:
         model = _convolutions(channels, side, quantised=quantised)
         macs = CHAIN * 9 * channels**2 * side**2
         name = f"{CHAIN} conv3x3 {channels} ch {side} px"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from idrn_trt.bench.document import measured, row_name
@@ -21,8 +21,32 @@ def text(document: Document) -> str:
         parts += paper_notes(document)
     if measured(document):
         parts.append(table(*main_table(document)))
+    if document["mode"] == "peers":
+        parts.append(against_peers(document))
     parts += [*_marked(document), *_beside(document), *_judgement(document)]
     return "\n\n".join(part for part in parts if part)
+
+
+def markdown(document: Document) -> str:
+    """The same as Markdown, below a heading of the document's own."""
+    parts = [f"```text\n{heading(document)}\n```"]
+    if document["mode"] == "paper":
+        parts.append(markdown_table(*paper_table(document)))
+        parts += paper_notes(document)
+    elif measured(document):
+        parts.append(markdown_table(*main_table(document)))
+    if document["mode"] == "peers":
+        parts.append(against_peers(document))
+    rest = [*_marked(document), *_beside(document), *_judgement(document)]
+    parts += [f"```text\n{part}\n```" for part in rest]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first columns are words, numbers are set right."""
+    numbers = [all(row[k][:1] in {*"-+0123456789"} for row in cells) for k in range(len(heads))]
+    rule = ["--:" if number else "---" for number in numbers]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rule, *cells))
 
 
 def heading(document: Document) -> str:
@@ -60,7 +84,7 @@ def main_table(document: Document) -> tuple[tuple[str, ...], Cells]:
             *(_cell(row["figures"].get(f"p{p}_ms"), ".2f") for p in percentiles),
             _cell(row["figures"]["max_ms"], ".2f"),
             f"{row['figures']['outliers']}/{row['figures']['calls']}",
-            _cell(row.get("images_per_s"), ".0f"), _cell(row.get("psnr_y_db"), ".2f"),
+            _rate(row.get("images_per_s")), _cell(row.get("psnr_y_db"), ".2f"),
             _db(row.get("psnr_fp32_db")), _cell(row.get("paper_ms"), ".2f"),
             _cell(row.get("paper_ratio"), ".2f"), _cell(row.get("gmac_s"), ".0f"),
             _cell(row.get("peak_share"), ".0%"), "~" if row.get("wide") else "",
@@ -78,7 +102,7 @@ def paper_table(document: Document) -> tuple[tuple[str, ...], Cells]:
     cells: Cells = []
     for line in paper_rows():
         known = (
-            line.table, line.network, f"{line.gmac:.2f}",
+            line.place, line.network, f"{line.gmac:.2f}",
             f"{line.ms:.2f}{' (!)' if line.doubt else ''}", f"{line.tflops:.2f}", f"{line.share:.0%}",
         )  # fmt: skip
         for row in measured(document):
@@ -102,7 +126,7 @@ def paper_notes(document: Document) -> list[str]:
         )
     ]
     notes += [
-        f"(!) {row.network}, {row.ms:.2f} ms in {row.table}: {row.doubt}"
+        f"(!) {row.network}, {row.ms:.2f} ms in {row.place}: {row.doubt}"
         for row in paper_rows()
         if row.doubt
     ]
@@ -122,6 +146,32 @@ def headline(document: Document) -> str:
         f"{HEADLINE}: {best['figures']['p50_ms']:.2f} ms ({best['engine']} {best['precision']}) over the "
         f"paper's {best['paper_ms']:.2f} ms on its {CARD}: {best['paper_ratio']:.2f}"
     )
+
+
+def against_peers(document: Document) -> str:
+    """Our fastest row beside the fastest peer on the same weights, in one process and in turns."""
+    lines = []
+    rows = [row for row in measured(document) if row["engine"] != "bicubic"]
+    for model in dict.fromkeys(row["model"] for row in rows if row.get("peer")):
+        ours = _fastest(row for row in rows if row["model"] == model and not row.get("peer"))
+        peer = _fastest(row for row in rows if row["model"] == model and row.get("peer"))
+        if ours is None or peer is None:
+            continue
+        times = [
+            f"{peer['figures'][p] / ours['figures'][p]:.2f} times by {p[:-3]}"
+            for p in ("p50_ms", "p99_ms")
+            if p in ours["figures"]
+        ]
+        lines.append(
+            f"{model}: {ours['engine']} {ours['precision']} {ours['figures']['p50_ms']:.2f} ms, the "
+            f"fastest peer {peer['engine']} {peer['precision']} {peer['figures']['p50_ms']:.2f} ms: "
+            f"{', '.join(times)}"
+        )
+    return "\n".join(lines)
+
+
+def _fastest(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    return min(rows, key=lambda row: float(row["figures"]["p50_ms"]), default=None)
 
 
 def _marked(document: Document) -> Iterator[str]:
@@ -256,6 +306,10 @@ def _load(load: Any) -> str:
 
 def _cell(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _db(value: float | None) -> str:

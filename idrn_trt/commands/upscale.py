@@ -233,6 +233,8 @@ def _text(summary: dict[str, Any], frames: list[dict[str, Any]]) -> str:
         "result",
     )
     lines = [table(heads, rows)] if rows else []
+    if summary["faces"]:
+        lines.append("engine ms includes compiling where a window size comes up for the first time")
     lines.append(
         f"{summary['done']} of {summary['pictures']} pictures, {summary['faces']} faces, by "
         f"{summary['model']} on {summary['engine']} {summary['precision']}, "

@@ -102,7 +102,7 @@ class _OnLuma(nn.Module):
         self.register_buffer("weights", torch.tensor(_LUMA).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, lr: Tensor) -> Tensor:
-        rgb = self.enlarge(lr)
+        rgb: Tensor = self.enlarge(lr)
         y = (rgb * self.weights).sum(1, keepdim=True)
         return rgb + self.change(y)
 

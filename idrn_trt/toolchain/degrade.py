@@ -22,12 +22,13 @@ TEST_SEED = 20190626
 
 JPEG_QUALITY = (30, 90)
 # Standard deviations in LR pixels along and across a random direction: defocus, and some motion.
-_BLUR_LR_PX = (0.1, 0.9)
+_BLUR_LR_PX = (0.1, 0.7)
 _BLUR_SHARE = 0.8
 # Chains go through an intermediate picture of this many LR sides (a camera's own zoom when below 1).
 _CHAIN = (0.75, 2.0)
 _CHAIN_SHARE = 0.4
-_FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+_SMOOTH = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+_FILTERS = (Image.Resampling.BOX, *_SMOOTH)
 # Linear light from 0 to 1: variance = shot * value + read^2, from daylight to a dim room.
 _SHOT = (1e-4, 5e-3)
 _READ = (1e-3, 1e-2)
@@ -72,11 +73,16 @@ def _resize(picture: UInt8, height: int, width: int, rng: np.random.Generator) -
         factor = np.exp(rng.uniform(*np.log(_CHAIN)))
         between = (max(1, round(width * factor)), max(1, round(height * factor)))
         image = image.resize(between, _filter(rng))
-    return np.asarray(image.resize((width, height), _filter(rng)))
+    enlarged = image.width < width  # a camera's zoom interpolates, it does not repeat pixels
+    return np.asarray(
+        image.resize((width, height), _filter(rng, _SMOOTH if enlarged else _FILTERS))
+    )
 
 
-def _filter(rng: np.random.Generator) -> Image.Resampling:
-    return _FILTERS[int(rng.integers(len(_FILTERS)))]
+def _filter(
+    rng: np.random.Generator, filters: tuple[Image.Resampling, ...] = _FILTERS
+) -> Image.Resampling:
+    return filters[int(rng.integers(len(filters)))]
 
 
 def _noise(lr: UInt8, rng: np.random.Generator) -> UInt8:
@@ -85,7 +91,7 @@ def _noise(lr: UInt8, rng: np.random.Generator) -> UInt8:
     spread = np.sqrt(shot * light + read**2)
     light = light + spread * rng.standard_normal(lr.shape, np.float32)
     levels = np.clip(light, 0, 1) ** (1 / _GAMMA) * 255
-    return np.rint(levels).astype(np.uint8)
+    return np.asarray(np.rint(levels), np.uint8)
 
 
 def _jpeg(lr: UInt8, rng: np.random.Generator) -> UInt8:

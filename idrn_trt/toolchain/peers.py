@@ -7,7 +7,7 @@ contain are in none of these.
 
 from __future__ import annotations
 
-import os
+import logging
 import shutil
 import subprocess
 import sys
@@ -159,10 +159,15 @@ def _onnxruntime_own_int8(model: Model, setting: Setting) -> Peer:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     target = setting.folder / f"{model.name}.ort-qdq.onnx"
-    quantize_static(
-        str(model.file("fp32")), str(target), _reader(setting), quant_format=QuantFormat.QDQ,
-        per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-    )  # fmt: skip
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # its advice on shapes, which are right in these files
+    try:
+        quantize_static(
+            str(model.file("fp32")), str(target), _reader(setting), quant_format=QuantFormat.QDQ,
+            per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+    finally:
+        logging.disable(before)
     return _session(target.read_bytes(), "", setting, "quantize_static QDQ, uint8 x int8 a channel")
 
 
@@ -202,6 +207,7 @@ def _openvino(hint: str) -> Build:
         import openvino as ov
 
         core = ov.Core()
+        release = ov.__version__.partition("-")[0]
         if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeError("this processor has no bfloat16 arithmetic")
         graph = core.read_model(model.read("fp32"))
@@ -222,7 +228,7 @@ def _openvino(hint: str) -> Build:
             run=run,
             prepare=lambda lr: ov.Tensor(lr, shared_memory=True),
             fetch=lambda sr: np.array(sr.data),
-            settings=f"openvino {ov.__version__}, static shape, LATENCY, {hint}, float32 ends",
+            settings=f"openvino {release}, static shape, LATENCY, {hint}, float32 ends",
         )
 
     return build
@@ -279,7 +285,7 @@ def _ncnn_files(model: Model, setting: Setting) -> tuple[Path, Path]:
     shape = f"inputshape=[1,3,{setting.side},{setting.side}]"
     subprocess.run(  # noqa: S603 (its arguments are ours)
         [program, "model.onnx", shape, "fp16=0"],
-        cwd=folder, env={**os.environ}, check=True, capture_output=True, timeout=300,
+        cwd=folder, check=True, capture_output=True, timeout=300,
     )  # fmt: skip
     return folder / "model.ncnn.param", folder / "model.ncnn.bin"
 

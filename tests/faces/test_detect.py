@@ -27,22 +27,6 @@ UInt8 = npt.NDArray[np.uint8]
 ASTRONAUT = Box(175, 70, 95, 115)
 
 
-@pytest.fixture(scope="module")
-def astronaut() -> UInt8:
-    """scikit-image's astronaut photograph (NASA, public domain), 512x512 RGB."""
-    data = pytest.importorskip("skimage.data")
-    return np.asarray(data.astronaut())
-
-
-@pytest.fixture(scope="module")
-def test_data() -> Path:
-    """The folder of real pictures and clips."""
-    folder = os.environ.get("IDRN_TEST_DATA")
-    if not folder:
-        pytest.skip("IDRN_TEST_DATA is not set: no real clips, no file of YuNet")
-    return Path(folder)
-
-
 def yunet_file(test_data: Path) -> Path:
     """YuNet's model file."""
     return test_data / "detector" / "face_detection_yunet_2023mar.onnx"

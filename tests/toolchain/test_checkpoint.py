@@ -89,6 +89,18 @@ def test_batch_normalisation_comes_back(tmp_path: Path) -> None:
     assert torch.equal(loaded.get_buffer("units.0.norm1.running_mean"), running)
 
 
+def test_a_running_average_comes_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """An average survives beside the weights; the network is the average's."""
+    checkpoint.average = {name: tensor * 0.5 for name, tensor in checkpoint.weights.items()}
+    save_checkpoint(checkpoint, tmp_path / "average.safetensors")
+    loaded = load_checkpoint(tmp_path / "average.safetensors")
+    for name, tensor in checkpoint.weights.items():
+        assert torch.equal(loaded.weights[name], tensor)
+        assert torch.equal(loaded.average[name], tensor * 0.5)
+    net = loaded.network()
+    assert torch.equal(net.head.weight, checkpoint.weights["head.weight"] * 0.5)
+
+
 def test_a_restored_optimiser_goes_on_identically(checkpoint: Checkpoint, saved: Path) -> None:
     """One more step with a restored optimiser gives the weights the first one would have given."""
 

@@ -1,0 +1,126 @@
+"""RESULTS.md and the README's table, from the recorded reports in benchmarks/results/.
+
+    python benchmarks/tables.py           write both
+    python benchmarks/tables.py --check   exit 1 when either differs from what the reports say
+
+A report is what `idrn-trt bench --json` writes; other JSON files there are none of this script's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from idrn_trt.bench.document import KIND, measured, read_report
+from idrn_trt.bench.report import headline, markdown, markdown_table
+from idrn_trt.files import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN = "<!-- begin: python benchmarks/tables.py -->"
+END = "<!-- end: python benchmarks/tables.py -->"
+NOTHING = "No run is recorded yet.\n"
+
+# What the README's table is taken from: the first report by name that was measured like this.
+_README_CONDITIONS = {"scenario": "single-stream", "batch": 1, "window_px": 32}
+
+
+def reports(folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> report, by name. Raises SourceError for a damaged one."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        if json.loads(path.read_bytes()).get("kind") == KIND:
+            found[path.name] = read_report(path)
+    return found
+
+
+def results(found: dict[str, dict[str, Any]]) -> str:
+    """The text of RESULTS.md."""
+    head = (
+        "# Recorded results\n\n"
+        "Written by `python benchmarks/tables.py` from the JSON in `results/`; do not edit. Every number "
+        "is of the machine named above it.\n\n"
+    )
+    parts = [f"## {name.removesuffix('.json')}\n\n{markdown(r)}" for name, r in found.items()]
+    return head + ("\n".join(parts) or NOTHING)
+
+
+def readme_table(found: dict[str, dict[str, Any]]) -> str:
+    """The README's table with the line that says where it was measured."""
+    chosen = next((r for r in found.values() if _for_readme(r)), None)
+    if chosen is None:
+        return NOTHING
+    heads = ("network", "engine", "p50 ms", "p99 ms", "faces/s", "PSNR-Y dB", "the paper's GPU, ms")
+    rows = sorted(measured(chosen), key=lambda row: float(row["figures"]["p50_ms"]))
+    cells = [
+        (
+            row["model"], f"{row['engine']} {row['precision']}", f"{row['figures']['p50_ms']:.2f}",
+            f"{row['figures']['p99_ms']:.2f}", f"{row['images_per_s']:.0f}",
+            _number(row.get("psnr_y_db")), _number(row.get("paper_ms")),
+        )
+        for row in rows
+    ]  # fmt: skip
+    machine, conditions = chosen["machine"], chosen["conditions"]
+    where = (
+        f"One {conditions['window_px']} px face at a time on {conditions['threads']} cores of "
+        f"{machine['model']} ({', '.join(machine['instruction_sets'])}), network alone, by "
+        "`idrn-trt bench`. More in [benchmarks/RESULTS.md](benchmarks/RESULTS.md)."
+    )
+    quoted = f"\n{headline(chosen)}.\n" if headline(chosen) else ""
+    return f"{markdown_table(heads, cells)}\n{quoted}\n{where}\n"
+
+
+def _for_readme(report: dict[str, Any]) -> bool:
+    conditions = report["conditions"]
+    as_wanted = all(conditions.get(key) == value for key, value in _README_CONDITIONS.items())
+    return report["mode"] == "engines" and as_wanted
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def with_table(document: str, table: str) -> str:
+    """`document` with what stands between the markers replaced. Raises ValueError without them."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"no place for the table: expected the lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n{table}{END}{after}"
+
+
+def wanted(root: Path) -> dict[Path, str]:
+    """Each generated document and what it should hold."""
+    found = reports(root / "benchmarks" / "results")
+    readme = root / "README.md"
+    return {
+        root / "benchmarks" / "RESULTS.md": results(found),
+        readme: with_table(readme.read_text(encoding="utf-8"), readme_table(found)),
+    }
+
+
+def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, exit 1 on a difference"
+    )
+    args = parser.parse_args(argv)
+    different = [
+        (path, text)
+        for path, text in wanted(root).items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    for path, text in different:
+        if args.check:
+            print(f"{path.name} is not what the reports say: run python benchmarks/tables.py")
+        else:
+            write_text(path, text)
+            print(f"written: {path.name}")
+    return 1 if args.check and different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""RESULTS.md and the README's table are what the recorded reports say."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from idrn_trt.bench.document import dumps
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "tables.py"
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module", name="tables")
+def _tables() -> ModuleType:
+    """benchmarks/tables.py as a module."""
+    spec = importlib.util.spec_from_file_location("benchmark_tables", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(name="tree")
+def _tree(tmp_path: Path, make_report: Make) -> Path:
+    """A repository's documents with one recorded report and one file that is none."""
+    folder = tmp_path / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    report = make_report([[5.0, 6.0]] * 4)
+    report["conditions"] |= {
+        "warmup": 3, "duration_s": 20, "leading": 90.0, "percentiles": [50.0, 90.0, 99.0],
+    }  # fmt: skip
+    report["machine"] = {"model": "a processor", "instruction_sets": ["avx2"]}
+    report["harness_overhead_us"] = 0.1
+    report["control"] |= {"spread": 0.01}
+    report["rows"][0] |= {
+        "figures": {"p50_ms": 5.5, "p90_ms": 6.0, "p99_ms": 6.0, "max_ms": 6.0, "outliers": 0,
+                    "calls": 8}, "images_per_s": 181.8,
+    }  # fmt: skip
+    (folder / "cpu.json").write_text(dumps(report), encoding="utf-8")
+    (folder / "detection.json").write_text('{"times": {}}', encoding="utf-8")
+    shutil.copy(ROOT / "README.md", tmp_path / "README.md")
+    return tmp_path
+
+
+def test_the_documents_are_up_to_date(tables: ModuleType) -> None:
+    """The committed RESULTS.md and README differ in nothing from what the script would write."""
+    assert tables.main(["--check"]) == 0
+
+
+def test_drift_is_found_and_repaired(
+    tables: ModuleType, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing or edited document fails the check; writing makes it pass; only the table changes."""
+    assert tables.main(["--check"], tree) == 1
+    assert not (tree / "benchmarks" / "RESULTS.md").exists()
+    assert tables.main([], tree) == 0
+    assert tables.main(["--check"], tree) == 0
+    readme = (tree / "README.md").read_text(encoding="utf-8")
+    assert "| m | openvino int8 | 5.50 | 6.00 | 182 |" in readme
+    assert "## cpu\n" in (tree / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    (tree / "README.md").write_text(readme.replace("5.50", "4.50"), encoding="utf-8")
+    assert tables.main(["--check"], tree) == 1
+    assert "README.md is not what the reports say" in capsys.readouterr().out
+
+
+def test_a_readme_without_a_place_is_refused(tables: ModuleType) -> None:
+    """Without the markers nothing is guessed."""
+    with pytest.raises(ValueError, match="no place for the table"):
+        tables.with_table("# A document\n", "| table |\n")
