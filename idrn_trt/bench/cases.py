@@ -165,17 +165,27 @@ def network_of(model: Model) -> str:
 
 
 def recorded_psnr_y(model: Model, precision: str, *, floor: bool) -> tuple[float | None, str]:
-    """PSNR-Y in dB as the model's manifest has it, and on what; (None, "") where it has none."""
+    """PSNR-Y in dB as the model's manifest has it, and on what; (None, "") where it has none.
+
+    Of a file made by `idrn-trt quantise` the manifest has what it loses; it counts if it was measured on
+    as many crops as the fp32 file, whose value it is taken from.
+    """
     quality = {} if model.manifest is None else model.manifest.quality
-    kinds = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8-cpu", "int8")}
-    for kind in kinds.get(precision, (precision,)):
-        entry = _mapping(quality.get(kind))
-        means = _mapping(_mapping(entry.get("psnr_y")).get("all"))
-        value = means.get("bicubic_psnr_y_db" if floor else "psnr_y_db")
-        if isinstance(value, int | float):
-            crops, side = means.get("count", "?"), entry.get("lr_px", "?")
-            return float(value), f"{crops} crops, LR {side} px, recorded with {model.name}"
-    return None, ""
+    exact = _mapping(quality.get("fp32"))
+    means = _mapping(_mapping(exact.get("psnr_y")).get("all"))
+    value = _number(means.get("bicubic_psnr_y_db" if floor else "psnr_y_db"))
+    on = f"{means.get('count')} crops, LR {exact.get('lr_px')} px, recorded with {model.name}"
+    if value is None or precision == "fp32":
+        return (None, "") if value is None else (value, on)
+    made = _mapping(quality.get({"int8": "int8-cpu"}.get(precision, precision)))
+    lost = _number(made.get("psnr_y_drop_db"))
+    if lost is None or made.get("crops") != means.get("count"):
+        return None, ""
+    return round(value - lost, 4), on
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if type(value) in {int, float} else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

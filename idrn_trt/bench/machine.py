@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,35 @@ def affinity() -> list[int]:
     """The numbers of the cores this process may run on; empty where the system does not tell."""
     usable = getattr(os, "sched_getaffinity", None)
     return sorted(usable(0)) if usable else []
+
+
+class Others:
+    """How many of the usable cores other processes, and the hypervisor, took since this was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter(), time.process_time(), _busy_s()
+
+    def cores(self) -> float | None:
+        """Cores' worth of work that was not this process's; None where the system does not tell."""
+        wall_s, own_s, busy_s = self._start
+        now_busy_s = _busy_s()
+        if busy_s is None or now_busy_s is None:
+            return None
+        others_s = (now_busy_s - busy_s) - (time.process_time() - own_s)
+        return max(0.0, others_s / max(time.perf_counter() - wall_s, 1e-3))
+
+
+def _busy_s() -> float | None:
+    """Seconds that the usable cores have worked since the system started (proc_stat(5))."""
+    total = 0.0
+    lines = dict(line.split(maxsplit=1) for line in _read("/proc/stat").splitlines() if " " in line)
+    names = [f"cpu{core}" for core in affinity()]
+    if not names or any(name not in lines for name in names):
+        return None
+    for name in names:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = lines[name].split()[:8]
+        total += sum(map(int, (user, nice, system, irq, softirq, steal)))
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def gpus() -> list[dict[str, str]]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from idrn_trt.bench.interrupt import check, deferred
+
 CONTROL = "control"
 # Longer than the spinning of the thread pools measured here (ONNX Runtime's is the longest).
 SETTLE_S = 0.1
@@ -112,23 +114,36 @@ def interleave(
     everything = {**cases, CONTROL: control_kernel(threads)}
     blocks: dict[str, list[list[int]]] = {name: [] for name in everything}
     try:
-        # Compiled and allocated before anything is timed.
-        first_s = {name: _first_and_second(case) for name, case in everything.items()}
-        sizes = dict.fromkeys(everything, block)
-        if budget_s is not None:
-            sizes = {name: block_size(seconds, block) for name, seconds in first_s.items()}
-        start = time.perf_counter()
-        for turn in range(rounds):
-            spent_s = time.perf_counter() - start
-            if budget_s is not None and not _another(turn, spent_s, budget_s):
-                break
-            for name in _turned(list(everything), turn):
-                time.sleep(SETTLE_S)
-                calls = sizes[name]
-                blocks[name].append(_block(everything[name], calls, min(warm, calls)))
+        with deferred():
+            _take_turns(everything, blocks, rounds, block, warm, budget_s)
     except KeyboardInterrupt:
         raise Interrupted(_all_samples(blocks)) from None
     return _all_samples(blocks)
+
+
+def _take_turns(
+    cases: Mapping[str, Case],
+    blocks: dict[str, list[list[int]]],
+    rounds: int,
+    block: int,
+    warm: int,
+    budget_s: float | None,
+) -> None:
+    """Fill `blocks`, the times in ns, case by case."""
+    # Compiled and allocated before anything is timed.
+    call_s = {name: _settled_s(case) for name, case in cases.items()}
+    sizes = dict.fromkeys(cases, block)
+    if budget_s is not None:
+        sizes = {name: block_size(seconds, block) for name, seconds in call_s.items()}
+    start = time.perf_counter()
+    for turn in range(rounds):
+        spent_s = time.perf_counter() - start
+        if budget_s is not None and not _another(turn, spent_s, budget_s):
+            return
+        for name in _turned(list(cases), turn):
+            time.sleep(SETTLE_S)
+            calls = sizes[name]
+            blocks[name].append(_block(cases[name], calls, min(warm, calls)))
 
 
 def block_size(call_s: float, most: int) -> int:
@@ -153,12 +168,10 @@ def _turned(names: list[str], by: int) -> list[str]:
     return names[shift:] + names[:shift]
 
 
-def _first_and_second(case: Case) -> float:
-    """Seconds of the second call: the first one compiles."""
+def _settled_s(case: Case) -> float:
+    """Seconds of a call once compiled: the shorter of the second and the third."""
     case()
-    start = time.perf_counter()
-    case()
-    return time.perf_counter() - start
+    return min(_block(case, calls=2, warm=0)) / 1e9
 
 
 def control_kernel(threads: int) -> Case:
@@ -183,6 +196,7 @@ def _block(case: Case, calls: int, warm: int) -> list[int]:
         start = time.perf_counter_ns()
         case()
         taken.append(time.perf_counter_ns() - start)
+        check()
     return taken
 
 

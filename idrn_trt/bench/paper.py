@@ -85,4 +85,4 @@ def _doubt(gmac: float, ms: float, before: PaperRow | None) -> str:
     step = 2 * (gmac - before.gmac) / (ms - before.ms) / PEAK_TFLOPS
     if step <= 1:
         return ""
-    return f"the step from {before.network} needs {step:.2g} times the card's peak"
+    return f"the step from {before.network} needs {step:.3g} times the card's peak"

@@ -124,6 +124,7 @@ def measure_peak(precisions: set[str], threads: int, budget_s: float) -> dict[st
         threads=threads,
         budget_s=budget_s,
     )
-    rates = {key: load.macs / taken[" ".join(key)].p50 / 1e9 for key, load in made.items()}
+    # A peak is what the machine gives at its best, so of the calls too the best counts.
+    rates = {key: load.macs / taken[" ".join(key)].ms.min() / 1e9 for key, load in made.items()}
     best = {p: max((key for key in rates if key[0] == p), key=lambda k: rates[k]) for p in wanted}
-    return {p: {"tmac_s": round(rates[key], 4), "load": key[1]} for p, key in best.items()}
+    return {p: {"tmac_s": round(float(rates[key]), 4), "load": key[1]} for p, key in best.items()}

@@ -42,7 +42,7 @@ def profile(case: Case, side: int, count: int, threads: int) -> list[dict[str, A
             key = (name, layer.node_type, layer.exec_type)
             totals[key] = totals.get(key, 0.0) + layer.real_time.total_seconds() * 1e3
     layers = [
-        {"layer": name, "type": kind, "kernel": kernel, "ms": round(ms / CALLS, 4)}
+        {"layer": name, "type": kind, "kernel": kernel, "ms": round(ms / CALLS, 6)}
         for (name, kind, kernel), ms in totals.items()
         if ms > 0
     ]

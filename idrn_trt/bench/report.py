@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from idrn_trt.bench.document import measured, row_name
@@ -19,7 +19,7 @@ def text(document: Document) -> str:
     if document["mode"] == "paper":
         parts.append(table(*paper_table(document)))
         parts += paper_notes(document)
-    if measured(document):
+    elif measured(document):
         parts.append(table(*main_table(document)))
     if document["mode"] == "peers":
         parts.append(against_peers(document))
@@ -97,7 +97,7 @@ def paper_table(document: Document) -> tuple[tuple[str, ...], Cells]:
     """The paper's rows; for each, every engine and precision that was measured."""
     heads = (
         "in the paper", "network", "GMAC", "paper ms", "paper TFLOP/s", "of its card", "engine",
-        "precision", "p50 ms", "ours/paper", "GOP/s", "of peak", "dB to fp32", "weights",
+        "precision", "p50 ms", "p99 ms", "ours/paper", "GOP/s", "of peak", "dB to fp32", "weights",
     )  # fmt: skip
     cells: Cells = []
     for line in paper_rows():
@@ -109,7 +109,8 @@ def paper_table(document: Document) -> tuple[tuple[str, ...], Cells]:
             if row.get("network") == line.network:
                 p50 = row["figures"]["p50_ms"]
                 cells.append((
-                    *known, row["engine"], row["precision"], f"{p50:.2f}", f"{p50 / line.ms:.2f}",
+                    *known, row["engine"], row["precision"], f"{p50:.2f}",
+                    _cell(row["figures"].get("p99_ms"), ".2f"), f"{p50 / line.ms:.2f}",
                     _cell(2 * row["gmac_s"], ".0f"), _cell(row.get("peak_share"), ".0%"),
                     _db(row.get("psnr_fp32_db")), "seeded" if row.get("seeded") else "trained",
                 ))  # fmt: skip
@@ -149,29 +150,27 @@ def headline(document: Document) -> str:
 
 
 def against_peers(document: Document) -> str:
-    """Our fastest row beside the fastest peer on the same weights, in one process and in turns."""
-    lines = []
+    """Our fastest row beside the peer that is fastest by each percentile, on the same weights."""
     rows = [row for row in measured(document) if row["engine"] != "bicubic"]
+    lines = []
     for model in dict.fromkeys(row["model"] for row in rows if row.get("peer")):
-        ours = _fastest(row for row in rows if row["model"] == model and not row.get("peer"))
-        peer = _fastest(row for row in rows if row["model"] == model and row.get("peer"))
-        if ours is None or peer is None:
-            continue
-        times = [
-            f"{peer['figures'][p] / ours['figures'][p]:.2f} times by {p[:-3]}"
-            for p in ("p50_ms", "p99_ms")
-            if p in ours["figures"]
-        ]
-        lines.append(
-            f"{model}: {ours['engine']} {ours['precision']} {ours['figures']['p50_ms']:.2f} ms, the "
-            f"fastest peer {peer['engine']} {peer['precision']} {peer['figures']['p50_ms']:.2f} ms: "
-            f"{', '.join(times)}"
-        )
+        ours = [row for row in rows if row["model"] == model and not row.get("peer")]
+        peers = [row for row in rows if row["model"] == model and row.get("peer")]
+        if ours:
+            best = min(ours, key=lambda row: float(row["figures"]["p50_ms"]))
+            shares = (f"p{share:g}_ms" for share in document["conditions"]["percentiles"])
+            times = "; ".join(_against(best, peers, share) for share in shares)
+            lines.append(
+                f"{model}: {best['engine']} {best['precision']} against the fastest peer: {times}"
+            )
     return "\n".join(lines)
 
 
-def _fastest(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    return min(rows, key=lambda row: float(row["figures"]["p50_ms"]), default=None)
+def _against(ours: dict[str, Any], peers: Sequence[dict[str, Any]], share: str) -> str:
+    peer = min(peers, key=lambda row: float(row["figures"][share]))
+    mine, its = ours["figures"][share], peer["figures"][share]
+    name = f"{peer['engine']} {peer['precision']}"
+    return f"{share[:-3]} {mine:.2f} ms, {name} {its:.2f} ms, {its / mine:.2f} times"
 
 
 def _marked(document: Document) -> Iterator[str]:
@@ -272,14 +271,16 @@ def _judgement(document: Document) -> Iterator[str]:
         lines.append(f"peak measured here: {', '.join(peaks)}")
     control = document.get("control")
     if control:
+        others = document.get("other_cores")
         lines.append(
             f"harness: {document['harness_overhead_us']:.2f} us a call; control (SHA-256 on as many "
-            f"threads) spread {control['spread']:.0%}"
+            f"threads) spread {control['spread']:.0%}; other processes took "
+            f"{'an unknown number of' if others is None else f'{others:.2f}'} cores meanwhile"
         )
         if not document.get("quiet"):
             lines.append(
-                "TOO NOISY: the control, which is none of the libraries measured, varied by more than "
-                "10 %. Compare rows of this run by ratio at most; record nothing."
+                "NOT QUIET: the control varied by more than 10 %, or others took more than a tenth of a "
+                "core. Compare rows of this run by ratio at most; record nothing."
             )
     wide = [row_name(row) for row in measured(document) if row.get("wide")]
     if wide:

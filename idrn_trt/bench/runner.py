@@ -19,8 +19,8 @@ from idrn_trt.bench.checks import check
 from idrn_trt.bench.cold import cold_start
 from idrn_trt.bench.document import FORMAT, KIND, Document
 from idrn_trt.bench.end_to_end import Pipeline, end_to_end
-from idrn_trt.bench.entry import MOST_SPREAD, entry
-from idrn_trt.bench.machine import affinity, cpu, git_revision, gpus, versions
+from idrn_trt.bench.entry import MOST_OTHERS, MOST_SPREAD, entry
+from idrn_trt.bench.machine import Others, affinity, cpu, git_revision, gpus, versions
 from idrn_trt.bench.measure import (
     CONTROL,
     Interrupted,
@@ -122,17 +122,19 @@ class Run:
         self.document["peak"] = peak.measure_peak(precisions, self.threads, budget_s)
         self.say(f"timing {len(cases)} combinations in turns, {options.duration_s:g} s or more")
         calls = {c.row.name: c.timed(windows(c.row.batch or 1, options.window_px)) for c in cases}
+        others = Others()
         try:
             taken = interleave(
                 calls, rounds=_MOST_ROUNDS, warm=options.warmup, threads=self.threads,
                 budget_s=options.duration_s,
             )  # fmt: skip
         except Interrupted as stop:
-            self._keep(cases, stop.samples)
+            self._keep(cases, stop.samples, others.cores())
             raise
-        self._keep(cases, taken)
+        self._keep(cases, taken, others.cores())
 
-    def _keep(self, cases: list[Case], taken: dict[str, Samples]) -> None:
+    def _keep(self, cases: list[Case], taken: dict[str, Samples], others: float | None) -> None:
+        self.document["other_cores"] = None if others is None else round(others, 3)
         for case in cases:
             if case.row.name in taken:
                 case.row.blocks_ms = taken[case.row.name].blocks_ms()
@@ -203,8 +205,13 @@ class Run:
         peaks = self.document.get("peak", {})
         self.document["rows"] = [entry(row, self.options, peaks) for row in self.rows]
         self.document["load_average"]["after"] = load_average()
+        self.document["quiet"] = self._quiet()
+
+    def _quiet(self) -> bool:
+        """Whether the machine was this run's alone, as far as can be seen."""
         control = self.document.get("control")
-        self.document["quiet"] = control is not None and control["spread"] <= MOST_SPREAD
+        others = self.document.get("other_cores") or 0.0
+        return control is not None and control["spread"] <= MOST_SPREAD and others <= MOST_OTHERS
 
 
 def _heading(options: BenchOptions, mode: str, threads: int) -> Document:

@@ -273,7 +273,9 @@ def _comparison_text(found: Comparison, fail_over: float) -> str:
             f"({found.control.low:.3f} to {found.control.high:.3f}): no difference below that is claimed"
         )
     if any(line.verdict == "unclear" for line in found.lines):
-        lines.append("unclear: too few blocks, or the interval reaches past the limit; run longer")
+        lines.append(
+            "unclear: too few blocks, or they lie too far apart for a claim; a quieter machine, or longer"
+        )
     if found.failed:
         lines.append(f"FAILED (over {fail_over:g}, or works no more): {', '.join(found.failed)}")
     return "\n".join(lines)

@@ -42,7 +42,7 @@ def int8_cpu(model: onnx.ModelProto, table: Table, plan: Plan) -> onnx.ModelProt
     graph = Graph.of(shuffles_by_block(model))
     quantiser = _Quantiser(graph, np.dtype(np.uint8), plan)
     convolutions = quantiser.chosen(graph.convolutions())
-    for group in _groups([sources(graph, c.input[0]) for c in convolutions]):
+    for group in joined([sources(graph, c.input[0]) for c in convolutions]):
         limit = max(_limit(table, plan, t, signed=False) for t in group)
         for tensor in group:
             readers = [n for n in graph.consumers(tensor) if n.op_type != "Add"]
@@ -67,7 +67,7 @@ def int8_trt(model: onnx.ModelProto, table: Table, plan: Plan) -> onnx.ModelProt
     groups = [[t] for t in readers]
     if plan.shared_concat:
         meeting = [list(n.input) for n in graph.nodes if n.op_type == "Concat"]
-        groups = _groups([g for g in meeting if set(g) <= set(readers)] + groups)
+        groups = joined([g for g in meeting if set(g) <= set(readers)] + groups)
     for group in groups:
         limit = max(_limit(table, plan, s, signed=True) for t in group for s in sources(graph, t))
         for tensor in group:
@@ -206,8 +206,8 @@ def _narrowest(graph: Graph, conv: NodeProto) -> int:
     return int(min(outputs, inputs))
 
 
-def _groups(lists: Iterable[Sequence[str]]) -> list[list[str]]:
-    """The names of lists that share a name, joined; in order of first appearance."""
+def joined(lists: Iterable[Sequence[str]]) -> list[list[str]]:
+    """The lists of tensors that share one, joined: they get one scale. In order of first appearance."""
     groups: list[list[str]] = []
     for names in lists:
         touching = [g for g in groups if set(g) & set(names)]

@@ -18,6 +18,8 @@ from idrn_trt.errors import ModelError
 from idrn_trt.options import QuantiseOptions
 from idrn_trt.toolchain.bias import bias_corrections
 from idrn_trt.toolchain.calibrate import UInt8, calibrate, crop_files, read_crops
+from idrn_trt.toolchain.equalise import equalised
+from idrn_trt.toolchain.factors import least_noise
 from idrn_trt.toolchain.fidelity import (
     Fidelity,
     Pair,
@@ -87,7 +89,8 @@ def quantise(options: QuantiseOptions) -> list[Quantised]:
         table = _measured(model, digest, read_files=kept, options=options, pairs=pairs)
     else:
         table = fitting_table(options.calib, digest)
-    models = {kind: _EMIT[kind](model, table, table.plans[kind]) for kind in KINDS}
+    even = equalised(model, table.factors)
+    models = {kind: _EMIT[kind](even, table, table.plans[kind]) for kind in KINDS}
     made = [_made(kind, m, out, model, table, pairs) for kind, m in models.items()]
     models["fp16"] = half(model)
     made.append(_made("fp16", models["fp16"], out, model, table, pairs))
@@ -138,10 +141,12 @@ def _measured(
     options: QuantiseOptions,
     pairs: Sequence[Pair],
 ) -> Table:
-    """The table of `model` over the crops, with a plan for each int8 file."""
+    """The table of `model`, equalised, over the crops, with a plan for each int8 file."""
     crops = read_crops(read_files)
-    table = dataclasses.replace(calibrate(model, crops), model_sha256=digest)
     pictures = [c.pixels for c in crops]
+    factors = least_noise(model, pictures)
+    model = equalised(model, factors)
+    table = dataclasses.replace(calibrate(model, crops), model_sha256=digest, factors=factors)
     for kind in KINDS:
         plan = Plan(
             clip=options.clip,
@@ -236,10 +241,11 @@ def _made(
     if not pairs:
         return entry
     pictures = [p.lr for p in pairs]
+    even = model if kind == "fp16" else equalised(model, table.factors)
     return dataclasses.replace(
         entry,
         fidelity=_fidelity(kind, model, made, pairs),
-        sqnr_db=layer_sqnr_db(_float_form(kind, model), made, pictures),
+        sqnr_db=layer_sqnr_db(_float_form(kind, even), made, pictures),
         guard_db=guard(made, pictures) if kind == "int8-cpu" else None,
     )
 

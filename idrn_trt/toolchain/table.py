@@ -22,6 +22,8 @@ FORMAT = 1
 PERCENTILES = (99.0, 99.9, 99.99, 99.999)
 CLIPS = ("max", *(f"p{p:g}" for p in PERCENTILES))
 KINDS = ("int8-cpu", "int8-trt")
+# A factor of equalisation or its inverse: float16 holds activations that many times larger with ease.
+LARGEST_FACTOR = 32.0
 
 _LARGEST_FILE = 16 << 20
 _LARGEST_NAME = 256
@@ -59,7 +61,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One model's calibration: ranges by tensor, what they were measured on and with, and the plans."""
+    """One model's calibration: ranges by tensor, what they were measured on and with, and the plans.
+
+    factors: see equalise.equalised; the ranges are those of the equalised model.
+    """
 
     model_sha256: str
     windows_px: tuple[int, ...]
@@ -67,6 +72,7 @@ class Table:
     tools: dict[str, str]
     tensors: dict[str, Range]
     plans: dict[str, Plan] = field(default_factory=dict)
+    factors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def write_table(table: Table, path: Path) -> None:
@@ -98,6 +104,7 @@ def _encoded(table: Table) -> dict[str, Any]:
         "windows_px": list(table.windows_px),
         "tools": table.tools,
         "plans": {kind: _encoded_plan(plan) for kind, plan in table.plans.items()},
+        "factors": _encoded_arrays(table.factors),
         "tensors": {
             name: {"min": r.min, "max": r.max, **dict(zip(CLIPS[1:], r.percentiles, strict=True))}
             for name, r in table.tensors.items()
@@ -111,16 +118,20 @@ def _encoded_plan(plan: Plan) -> dict[str, Any]:
         "clip": plan.clip,
         "keep_float": list(plan.keep_float),
         "shared_concat": plan.shared_concat,
-        # float32 -> shortest decimal that reads back as the same float32
-        "bias": {name: [float(str(v)) for v in values] for name, values in plan.bias.items()},
+        "bias": _encoded_arrays(plan.bias),
     }
+
+
+def _encoded_arrays(arrays: dict[str, npt.NDArray[np.float32]]) -> dict[str, list[float]]:
+    """float32 -> shortest decimals that read back as the same float32."""
+    return {name: [float(str(v)) for v in values] for name, values in arrays.items()}
 
 
 def _decoded(data: Any) -> Table:
     fields = _object(
         data,
         "the table",
-        {"format", "model_sha256", "windows_px", "tools", "plans", "tensors", "crops"},
+        {"format", "model_sha256", "windows_px", "tools", "plans", "factors", "tensors", "crops"},
     )
     if fields["format"] != FORMAT or type(fields["format"]) is not int:
         raise ModelError(f"format {fields['format']!r}, expected {FORMAT}")
@@ -131,6 +142,7 @@ def _decoded(data: Any) -> Table:
         tools=_mapping(fields["tools"], "tools", _text),
         tensors=_mapping(fields["tensors"], "tensors", _range),
         plans=_plans(fields["plans"]),
+        factors=_mapping(fields["factors"], "factors", _factors),
     )
 
 
@@ -157,6 +169,15 @@ def _plan(value: Any, where: str) -> Plan:
 
 def _bias(value: Any, where: str) -> npt.NDArray[np.float32]:
     return np.array(_list(value, where, _number), np.float32)
+
+
+def _factors(value: Any, where: str) -> npt.NDArray[np.float32]:
+    factors = _bias(value, where)
+    if not ((factors >= 1 / LARGEST_FACTOR) & (factors <= LARGEST_FACTOR)).all():
+        raise ModelError(
+            f"{where}: expected factors from 1/{LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}"
+        )
+    return factors
 
 
 def _range(value: Any, where: str) -> Range:

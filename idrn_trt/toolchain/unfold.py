@@ -1,4 +1,4 @@
-"""The network in torch from a model file: the weights by name, the fold of the last stage undone."""
+"""The network in torch from a model file: its weights, the fold of the last stage undone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from idrn_trt.errors import ModelError
 from idrn_trt.toolchain.checkpoint import load_weights
-from idrn_trt.toolchain.graph import Array, Graph, as_float32
+from idrn_trt.toolchain.graph import OUTPUT, Array, Graph, as_float32, attribute
 from idrn_trt.toolchain.net import IDRN, NetConfig
 from idrn_trt.zoo import Model
 
@@ -22,17 +22,32 @@ def network_from_file(data: bytes, model: Model) -> IDRN:
     if model.manifest is None:
         raise ModelError(f"model {model.name!r} has no manifest that says which network it is")
     net = IDRN(NetConfig(**model.manifest.network))
-    constants = Graph.of(onnx.load_model_from_string(data)).constants
-    weights = {name: torch.from_numpy(np.array(a, np.float32)) for name, a in constants.items()}
-    wanted = net.tail.weight.shape
-    tail = weights.get("tail.weight")
-    if tail is not None and tail.shape != wanted and len(net.stages) > 0:
-        factor = net.stages[-1].factor
-        assert isinstance(factor, int)
-        weights["tail.weight"] = torch.from_numpy(unfolded_kernel(constants["tail.weight"], factor))
-        weights["tail.bias"] = weights["tail.bias"][:: factor**2].clone()
+    graph = Graph.of(onnx.load_model_from_string(data))
+    names = [name for name, part in net.named_modules() if isinstance(part, torch.nn.Conv2d)]
+    found = graph.convolutions()
+    if len(found) != len(names):
+        raise ModelError(
+            f"model {model.name!r} has {len(found)} convolutions, its manifest's network {len(names)}"
+        )
+    weights = {}
+    # By their order: exporters merge equal constants, and then the names are not the network's.
+    for name, conv in zip(names, found, strict=True):
+        kernel, bias = (as_float32(graph.constants[constant]) for constant in conv.input[1:3])
+        if name == "tail" and len(net.stages) > 0 and kernel.shape != net.tail.weight.shape:
+            factor = _last_shuffle(graph)
+            kernel, bias = unfolded_kernel(kernel, factor), bias[:: factor**2]
+        weights[f"{name}.weight"] = torch.from_numpy(kernel.copy())
+        weights[f"{name}.bias"] = torch.from_numpy(bias.copy())
     load_weights(net, weights)
     return net.eval()
+
+
+def _last_shuffle(graph: Graph) -> int:
+    """The factor of the shuffle that a folded file ends with. Raises ModelError for another end."""
+    end = graph.producer(OUTPUT)
+    if end is None or end.op_type != "DepthToSpace":
+        raise ModelError("the file's last kernel is not the network's, and no shuffle follows it")
+    return int(attribute(end, "blocksize"))
 
 
 def unfolded_kernel(kernel: Array, r: int) -> np.ndarray:

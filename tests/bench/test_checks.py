@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import idrn_trt.engines
-from idrn_trt.bench.cases import Case, Row, engine_cases, models_of
+from idrn_trt.bench.cases import Case, Row, engine_cases, models_of, recorded_psnr_y
 from idrn_trt.bench.checks import check
 from idrn_trt.bench.options import BenchOptions
 from idrn_trt.errors import ModelError
-from idrn_trt.zoo import find_model
+from idrn_trt.zoo import Model, find_model
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -112,3 +114,41 @@ def test_an_unknown_model_is_an_error(zoo: Path) -> None:
     assert zoo.is_dir()
     with pytest.raises(ModelError, match="Did you mean 'tiny-x4'"):
         models_of(BenchOptions(models=("tiny-x3",)))
+
+
+def with_quality(folder: Path, quality: dict[str, Any]) -> Model:
+    """The model in `folder` with another record of its quality."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**manifest, "quality": quality}), encoding="utf-8")
+    return find_model(folder)
+
+
+def test_recorded_quality_is_quoted_with_its_pictures(zoo: Path) -> None:
+    """fp32 and bicubic as recorded; int8 less what it loses on the same crops; bf16 has no record."""
+    means = {"count": 9, "psnr_y_db": 31.0, "bicubic_psnr_y_db": 27.5}
+    model = with_quality(
+        zoo / "tiny-x4",
+        {
+            "fp32": {"lr_px": 32, "psnr_y": {"all": means}},
+            "int8-cpu": {"crops": 9, "psnr_y_drop_db": 0.25},
+            "fp16": {"crops": 8, "psnr_y_drop_db": 0.25},
+        },
+    )
+    on = "9 crops, LR 32 px, recorded with tiny-x4"
+    assert recorded_psnr_y(model, "fp32", floor=False) == (31.0, on)
+    assert recorded_psnr_y(model, "fp32", floor=True) == (27.5, on)
+    assert recorded_psnr_y(model, "int8", floor=False) == (30.75, on)
+    assert recorded_psnr_y(model, "fp16", floor=False) == (None, "")
+    assert recorded_psnr_y(model, "bf16", floor=False) == (None, "")
+
+
+@pytest.mark.parametrize(
+    "quality",
+    [{}, {"fp32": 3}, {"fp32": {"psnr_y": [1]}}, {"fp32": {"psnr_y": {"all": {"psnr_y_db": "x"}}}}],
+)
+def test_a_record_of_another_form_is_no_record(zoo: Path, quality: dict[str, Any]) -> None:
+    """A manifest is not trusted to be as expected."""
+    model = with_quality(zoo / "tiny-x4", quality)
+    assert recorded_psnr_y(model, "int8", floor=False) == (None, "")
+    assert recorded_psnr_y(model, "fp32", floor=True) == (None, "")

@@ -77,6 +77,12 @@ def test_a_wide_spread_is_unclear(make_report: Make) -> None:
     assert verdict(make_report, wide, [[1.06 * v for v in block] for block in wide]) == "unclear"
 
 
+def test_a_run_disturbed_half_the_time_claims_nothing(make_report: Make) -> None:
+    """Half of A's blocks took twice as long: B, half as long as A's median, is not called faster."""
+    disturbed = times(5, 0, blocks=11) + times(10, 1, blocks=13)
+    assert verdict(make_report, disturbed, times(5, 2)) == "unclear"
+
+
 def test_two_blocks_are_too_few(make_report: Make) -> None:
     """However far apart, two blocks claim nothing."""
     assert verdict(make_report, times(5, 0, blocks=2), times(9, 1, blocks=2)) == "unclear"

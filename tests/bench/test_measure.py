@@ -80,7 +80,7 @@ def test_no_case_always_follows_the_same_other() -> None:
         name: lambda name=name: order.append(name) for name in "abc"
     }
     interleave(cases, rounds=4, block=1, warm=0)
-    assert "".join(order[6:]) == "abc" + "bca" + "cab" + "abc"
+    assert "".join(order[9:]) == "abc" + "bca" + "cab" + "abc"
 
 
 def test_ctrl_c_hands_over_the_whole_blocks() -> None:
@@ -90,7 +90,9 @@ def test_ctrl_c_hands_over_the_whole_blocks() -> None:
     def case() -> None:
         nonlocal calls
         calls += 1
-        if calls == 2 + 2 * 5 + 3:  # two to compile, two blocks, three calls of the third
+        if (
+            calls == 3 + 2 * 5 + 3
+        ):  # three to compile and settle, two blocks, three calls of the third
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as stopped:

@@ -44,5 +44,5 @@ def test_the_times_that_the_cards_arithmetic_does_not_allow_are_doubted() -> Non
     doubts = {row.place: row.doubt for row in paper_rows() if row.doubt}
     assert list(doubts) == ["Table 1, depth 16", "Table 2, width 128", "Table 2, width 192"]
     assert doubts["Table 2, width 192"] == (
-        "the step from d8-w128-x4 needs 2.3 times the card's peak"
+        "the step from d8-w128-x4 needs 2.28 times the card's peak"
     )

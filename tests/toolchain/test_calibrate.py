@@ -39,6 +39,7 @@ def _table(model: onnx.ModelProto, faces: Path) -> Table:
     table = calibrate(model, read_crops(crop_files(faces)))
     bias = {"head": np.array([0.1, -1e-7, 0, 3, 0, 0, 0, 0], np.float32)}
     table.plans.update({"int8-cpu": Plan(bias=bias), "int8-trt": Plan(keep_float=("tail",))})
+    table.factors.update(head=np.array([1, 1 / 3, 3, 0.1, 7, 1e-1, 2, 31], np.float32))
     return table
 
 
@@ -121,7 +122,7 @@ def test_calibrating_again_gives_the_same_table(
 
 
 def test_a_table_survives_its_file(table: Table, tmp_path: Path) -> None:
-    """What is read equals what was written, to the last bit of each bias, and leaves no other file."""
+    """What is read equals what was written, to the last bit of each float, and leaves no other file."""
     write_table(table, tmp_path / "t.json")
     back = read_table(tmp_path / "t.json")
     assert (back.tensors, back.crops, back.tools) == (table.tensors, table.crops, table.tools)
@@ -129,6 +130,8 @@ def test_a_table_survives_its_file(table: Table, tmp_path: Path) -> None:
     bias = back.plans["int8-cpu"].bias["head"]
     assert bias.dtype == np.float32
     assert bias.tobytes() == table.plans["int8-cpu"].bias["head"].tobytes()
+    assert back.factors["head"].dtype == np.float32
+    assert back.factors["head"].tobytes() == table.factors["head"].tobytes()
     assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
 
 
@@ -159,6 +162,14 @@ CHANGES: dict[str, Any] = {
     "a NaN bias": lambda d: d["plans"]["int8-cpu"]["bias"].update(head=[float("nan")]),
     "a bias that is no list": lambda d: d["plans"]["int8-cpu"]["bias"].update(head=1),
     "a boolean bias": lambda d: d["plans"]["int8-cpu"]["bias"].update(head=[True]),
+    "no factors": lambda d: d.pop("factors"),
+    "a factor of zero": lambda d: d["factors"].update(head=[0.0]),
+    "a negative factor": lambda d: d["factors"].update(head=[-1.0]),
+    "a factor beyond float16's reach": lambda d: d["factors"].update(head=[33]),
+    "a NaN factor": lambda d: d["factors"].update(head=[float("nan")]),
+    "a factor as text": lambda d: d["factors"].update(head=["1"]),
+    "factors that are no list": lambda d: d["factors"].update(head=1.0),
+    "factors without layers": lambda d: d.update(factors=[1.0]),
     "a tensor name without end": lambda d: d["tensors"].update({"x" * 1000: _first(d)}),
     "an array for a table": lambda d: [d],
 }
