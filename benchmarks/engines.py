@@ -29,6 +29,7 @@ from idrn_trt.bench.machine import cpu, versions
 from idrn_trt.bench.measure import CONTROL, Samples, interleave, load_average
 from idrn_trt.bench.peak import int8_loads
 from idrn_trt.engines import open_engine
+from idrn_trt.engines.openvino import core as shared_core
 from idrn_trt.files import write_text
 from idrn_trt.images import write_image
 from idrn_trt.tables import table
@@ -74,7 +75,7 @@ def _inference(net: IDRN, lr: torch.Tensor) -> Case:
 
 def openvino_case(data: bytes, lr: np.ndarray, hint: str, threads: int) -> Case:
     """A model file as it is through OpenVINO's own calls: float NCHW in and out, static shape."""
-    core = ov.Core()
+    core = shared_core()
     graph = core.read_model(data)
     graph.reshape(list(lr.shape))
     settings = {

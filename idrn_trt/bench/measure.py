@@ -17,8 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from idrn_trt.bench.interrupt import check, deferred
-
 CONTROL = "control"
 # Longer than the spinning of the thread pools measured here (ONNX Runtime's is the longest).
 SETTLE_S = 0.1
@@ -114,8 +112,7 @@ def interleave(
     everything = {**cases, CONTROL: control_kernel(threads)}
     blocks: dict[str, list[list[int]]] = {name: [] for name in everything}
     try:
-        with deferred():
-            _take_turns(everything, blocks, rounds, block, warm, budget_s)
+        _take_turns(everything, blocks, rounds, block, warm, budget_s)
     except KeyboardInterrupt:
         raise Interrupted(_all_samples(blocks)) from None
     return _all_samples(blocks)
@@ -196,7 +193,6 @@ def _block(case: Case, calls: int, warm: int) -> list[int]:
         start = time.perf_counter_ns()
         case()
         taken.append(time.perf_counter_ns() - start)
-        check()
     return taken
 
 

@@ -15,6 +15,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from idrn_trt.bench.measure import interleave
+from idrn_trt.engines.openvino import core as shared_core
 
 # A chain of equal convolutions: long enough that the call's own cost disappears in it.
 CHAIN = 8
@@ -49,7 +50,7 @@ def loads(
 
     convolutions: (channels, side in px) of each chain, BEST_CONVS by default.
     """
-    core = ov.Core()
+    core = shared_core()
     quantised = precision == "int8"
     settings = {
         "INFERENCE_NUM_THREADS": str(threads),
@@ -69,7 +70,7 @@ def loads(
 
 def can_bf16() -> bool:
     """Whether this processor multiplies in bfloat16."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _runner(core: ov.Core, model: ov.Model, settings: dict[str, str]) -> Callable[[], object]:

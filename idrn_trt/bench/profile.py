@@ -9,6 +9,7 @@ import openvino as ov
 from idrn_trt.bench.cases import Case
 from idrn_trt.bench.pictures import windows
 from idrn_trt.engines.openvino import _config, _with_uint8_ends
+from idrn_trt.engines.openvino import core as shared_core
 from idrn_trt.errors import ModelError
 from idrn_trt.zoo import Model
 
@@ -24,7 +25,7 @@ def profile(case: Case, side: int, count: int, threads: int) -> list[dict[str, A
     if case.row.engine != "openvino" or case.source is None or case.row.precision == "fp16":
         raise ModelError(f"no times by layer for {case.row.name}: only engine 'openvino' has them")
     precision = case.row.precision
-    core = ov.Core()
+    core = shared_core()
     graph = core.read_model(_file(case.source, case.row.sha256))
     # Numbered by the engine in this order; people know the file's names.
     names = {f"idrn_{n}": o.friendly_name for n, o in enumerate(graph.get_ordered_ops())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,16 @@ _FAILURES = (RuntimeError, UnicodeDecodeError)
 _MOST_GRAPHS = 32
 
 
+@lru_cache(maxsize=1)
+def core() -> ov.Core:
+    """The one Core of the process.
+
+    OpenVINO 2026.4 corrupts the heap of a process in which several Cores ask the CPU plugin for its
+    capabilities (seen with glibc's malloc checks); and a second Core loads every plugin once more.
+    """
+    return ov.Core()
+
+
 def version() -> str:
     """OpenVINO's version."""
     return str(ov.__version__)
@@ -43,7 +54,7 @@ def version() -> str:
 
 def precisions(kinds: set[str]) -> list[Precision]:
     """What this CPU can compute from these kinds of model files, most exact first."""
-    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     found = precisions_from(kinds, _FILES)
     return [precision for precision in found if precision != "bf16" or "BF16" in able]
 
@@ -67,7 +78,7 @@ class OpenVinoEngine(EngineBase):
                 "pass 'auto', 'fp32' or 'int8'"
             )
         file = load_onnx(model, _FILES[precision])
-        self._core = ov.Core()
+        self._core = core()
         self._source = _read(self._core, file, model)
         self._config = _config(precision, threads)
         self._graphs: OrderedDict[tuple[int, int, int], _Graph] = OrderedDict()

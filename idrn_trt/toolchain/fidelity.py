@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import openvino as ov
 
+from idrn_trt.engines.openvino import core as shared_core
 from idrn_trt.images import read_image
 from idrn_trt.quality.metrics import psnr, psnr_y
 from idrn_trt.quality.pairs import evaluation_pair
@@ -93,7 +93,7 @@ def run_onnxruntime(model: onnx.ModelProto) -> Run:
 
 def run_openvino(model: onnx.ModelProto) -> Run:
     """The model in OpenVINO on the CPU with float parts in float32."""
-    core = ov.Core()
+    core = shared_core()
     compiled = core.compile_model(
         core.read_model(model.SerializeToString()),
         "CPU",

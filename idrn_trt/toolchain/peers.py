@@ -206,7 +206,9 @@ def _openvino(hint: str) -> Build:
     def build(model: Model, setting: Setting) -> Peer:
         import openvino as ov
 
-        core = ov.Core()
+        from idrn_trt.engines.openvino import core as shared_core
+
+        core = shared_core()
         release = ov.__version__.partition("-")[0]
         if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeError("this processor has no bfloat16 arithmetic")
