@@ -83,7 +83,7 @@ $(VENV)/.ready-run: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.ready-test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing the tests and what they need into $(VENV) (some minutes: torch) ...'
 	@$(INSTALL) pip
-	@$(INSTALL) --editable '.[demo,onnxruntime,train]' --group test
+	@$(INSTALL) --editable '.[bench,demo,onnxruntime,train]' --group test
 	@$(call ensure_opencv,$(VENV))
 	@touch $@
 
