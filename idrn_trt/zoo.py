@@ -243,9 +243,8 @@ def _unknown(name_or_path: str | Path) -> ModelError:
     names = sorted({folder.name for root in search_path() for folder in _folders(root)})
     message = f"no model named {str(name_or_path)!r}, nor a folder or .onnx file of that name"
     near = difflib.get_close_matches(str(name_or_path), names, n=1)
-    if near:
-        message += f". Did you mean {near[0]!r}?"
+    hint = f" Did you mean {near[0]!r}?" if near else ""
     known = (
         ", ".join(names) or f"none; looked in {', '.join(map(str, search_path())) or 'no folder'}"
     )
-    return ModelError(f"{message}. Known here: {known}")
+    return ModelError(f"{message}.{hint} Known here: {known}")
