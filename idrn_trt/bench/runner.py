@@ -194,7 +194,8 @@ class Run:
             self.document[name] = {"reason": str(error)}
 
     def _finish(self) -> None:
-        done = {entry["row"] for entry in self.document.get("paced", [])}
+        # Not named `entry`: some releases of Python 3.12 then lose the function of that name.
+        done = {shown["row"] for shown in self.document.get("paced", [])}
         for row in self.rows:
             if not (row.reason or row.blocks_ms or row.name in done):
                 row.reason = (
