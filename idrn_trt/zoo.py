@@ -102,7 +102,7 @@ class Model:
             raise ModelError(f"model file {str(path)!r} is a link out of its folder: refused")
         if not path.is_file():
             raise ModelError(
-                f"model {self.name!r}: file {str(path)!r} is missing. Files that are not shipped "
+                f"model {self.name!r}: file {entry.path!r} is missing. Files that are not shipped "
                 "are made by `idrn-trt quantise`"
             )
         size = path.stat().st_size
