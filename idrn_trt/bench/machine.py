@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from idrn_trt.processor import cpu_info, cpu_name, usable_cores
+
 # The instruction sets that decide how fast a convolution can be, by the names Linux gives them.
 _TELLING = (
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16",
@@ -21,16 +23,13 @@ _TELLING = (
 
 def cpu() -> dict[str, Any]:
     """The processor: model, instruction sets that matter, logical cores and those usable here."""
-    text = _read("/proc/cpuinfo")
-    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpu_info(), re.MULTILINE)
     have = set(flags[1].split()) if flags else set()
-    usable = getattr(os, "sched_getaffinity", None)
     return {
-        "model": model[1] if model else platform.processor() or platform.machine(),
+        "model": cpu_name(),
         "instruction_sets": [name for name in _TELLING if name in have],
         "cores": os.cpu_count(),
-        "usable_cores": len(usable(0)) if usable else os.cpu_count(),
+        "usable_cores": usable_cores(),
     }
 
 

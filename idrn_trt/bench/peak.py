@@ -15,6 +15,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from idrn_trt.bench.measure import interleave
+from idrn_trt.engines.openvino import can_bf16
 from idrn_trt.engines.openvino import core as shared_core
 
 # A chain of equal convolutions: long enough that the call's own cost disappears in it.
@@ -66,11 +67,6 @@ def loads(
     gemm = _runner(core, _gemm(quantised=quantised), settings)
     made.append(Load(f"gemm {GEMM_SIDE}", GEMM_SIDE**3, gemm))
     return made
-
-
-def can_bf16() -> bool:
-    """Whether this processor multiplies in bfloat16."""
-    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _runner(core: ov.Core, model: ov.Model, settings: dict[str, str]) -> Callable[[], object]:

@@ -8,7 +8,7 @@ import openvino as ov
 
 from idrn_trt.bench.cases import Case
 from idrn_trt.bench.pictures import windows
-from idrn_trt.engines.openvino import _config, _with_uint8_ends
+from idrn_trt.engines.openvino import compile_options, with_uint8_ends
 from idrn_trt.engines.openvino import core as shared_core
 from idrn_trt.errors import ModelError
 from idrn_trt.zoo import Model
@@ -29,8 +29,8 @@ def profile(case: Case, side: int, count: int, threads: int) -> list[dict[str, A
     graph = core.read_model(_file(case.source, case.row.sha256))
     # Numbered by the engine in this order; people know the file's names.
     names = {f"idrn_{n}": o.friendly_name for n, o in enumerate(graph.get_ordered_ops())}
-    graph = _with_uint8_ends(graph, (count, side, side))
-    config = {**_config(precision, threads), "PERF_COUNT": True}  # type: ignore[arg-type]
+    graph = with_uint8_ends(graph, (count, side, side))
+    config = {**compile_options(precision, threads), "PERF_COUNT": True}  # type: ignore[arg-type]
     request = core.compile_model(graph, "CPU", config).create_infer_request()
     request.set_input_tensor(ov.Tensor(windows(count, side)))
     totals: dict[tuple[str, str, str], float] = {}

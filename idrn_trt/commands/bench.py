@@ -137,8 +137,8 @@ def run(args: argparse.Namespace) -> int:
     from idrn_trt.bench.document import csv_text, dumps, measured
     from idrn_trt.bench.report import text
     from idrn_trt.bench.runner import Run
-    from idrn_trt.engines._probe import usable_cores
     from idrn_trt.files import write_text
+    from idrn_trt.processor import usable_cores
 
     threads = options.threads or usable_cores()
     mode = "paper" if args.paper else "peers" if args.peers else "engines"

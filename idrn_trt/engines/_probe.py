@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
 import statistics
 import time
@@ -23,6 +22,7 @@ from idrn_trt.engines._cache import cache_folder
 from idrn_trt.engines.base import OPENING_WINDOW_PX, Engine
 from idrn_trt.errors import SinkError
 from idrn_trt.files import write_text
+from idrn_trt.processor import cpu_name, usable_cores
 from idrn_trt.types import Precision
 
 PROBE_S = 0.2
@@ -61,16 +61,9 @@ def open_fastest(
     return engine
 
 
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def machine() -> dict[str, Any]:
     """What the timing depends on: processor, its number of cores for this process, architecture."""
-    return {"cpu": _cpu_name(), "cores": usable_cores(), "architecture": platform.machine()}
+    return {"cpu": cpu_name(), "cores": usable_cores(), "architecture": platform.machine()}
 
 
 def measure(engines: Mapping[Precision, Engine]) -> dict[Precision, float]:
@@ -149,13 +142,3 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _file_name(key: Mapping[str, Any]) -> str:
     text = json.dumps(dict(key), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24] + ".json"
-
-
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in (
-            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        ):
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"

@@ -12,9 +12,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from idrn_trt.engines._onnx_file import load_onnx, precisions_from
-from idrn_trt.engines._probe import usable_cores
 from idrn_trt.engines.base import OPENING_WINDOW_PX, EngineBase, UInt8, check_sane, last_line
 from idrn_trt.errors import DeviceError, ModelError, OptionError
+from idrn_trt.processor import usable_cores
 from idrn_trt.types import EngineSpec, Precision
 from idrn_trt.zoo import Model
 

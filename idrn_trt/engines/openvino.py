@@ -54,9 +54,13 @@ def version() -> str:
 
 def precisions(kinds: set[str]) -> list[Precision]:
     """What this CPU can compute from these kinds of model files, most exact first."""
-    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     found = precisions_from(kinds, _FILES)
-    return [precision for precision in found if precision != "bf16" or "BF16" in able]
+    return [precision for precision in found if precision != "bf16" or can_bf16()]
+
+
+def can_bf16() -> bool:
+    """Whether this processor multiplies in bfloat16."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoEngine(EngineBase):
@@ -72,7 +76,7 @@ class OpenVinoEngine(EngineBase):
                 f"engine 'openvino' has no precision {precision!r}: expected one of "
                 f"{', '.join(_FILES)}"
             )
-        if precision == "bf16" and "bf16" not in precisions({"fp32"}):
+        if precision == "bf16" and not can_bf16():
             raise OptionError(
                 "precision 'bf16' needs a CPU with bfloat16 arithmetic, which this one lacks: "
                 "pass 'auto', 'fp32' or 'int8'"
@@ -80,7 +84,7 @@ class OpenVinoEngine(EngineBase):
         file = load_onnx(model, _FILES[precision])
         self._core = core()
         self._source = _read(self._core, file, model)
-        self._config = _config(precision, threads)
+        self._config = compile_options(precision, threads)
         self._graphs: OrderedDict[tuple[int, int, int], _Graph] = OrderedDict()
         spec = EngineSpec(
             engine=NAME,
@@ -125,7 +129,7 @@ class OpenVinoEngine(EngineBase):
 
     def _compile(self, shape: tuple[int, int, int], more: dict[str, Any] | None = None) -> _Graph:
         try:
-            graph = _with_uint8_ends(self._source.clone(), shape)
+            graph = with_uint8_ends(self._source.clone(), shape)
             compiled = self._core.compile_model(graph, "CPU", {**self._config, **(more or {})})
             return _Graph(compiled, shape, self._spec.scale)
         except _FAILURES as error:
@@ -163,7 +167,8 @@ class _Graph:
         np.copyto(sr, self._sr)
 
 
-def _config(precision: Precision, threads: int | None) -> dict[str, Any]:
+def compile_options(precision: Precision, threads: int | None) -> dict[str, Any]:
+    """What every graph of this precision is compiled with."""
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -221,7 +226,7 @@ def _scale(graph: Any, model: Model) -> int:
     return scale
 
 
-def _with_uint8_ends(graph: Any, shape: tuple[int, int, int]) -> Any:
+def with_uint8_ends(graph: Any, shape: tuple[int, int, int]) -> Any:
     """The float NCHW graph of static shape with uint8 NHWC ends: (N, h, w, 3) -> (N, s*h, s*w, 3).
 
     OpenVINO's conversion to uint8 cuts the fraction off, so clipping and rounding (half to even, as

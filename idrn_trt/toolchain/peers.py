@@ -206,11 +206,12 @@ def _openvino(hint: str) -> Build:
     def build(model: Model, setting: Setting) -> Peer:
         import openvino as ov
 
+        from idrn_trt.engines.openvino import can_bf16
         from idrn_trt.engines.openvino import core as shared_core
 
         core = shared_core()
         release = ov.__version__.partition("-")[0]
-        if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if hint == "bf16" and not can_bf16():
             raise RuntimeError("this processor has no bfloat16 arithmetic")
         graph = core.read_model(model.read("fp32"))
         graph.reshape([setting.count, 3, setting.side, setting.side])
