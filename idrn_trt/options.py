@@ -35,7 +35,8 @@ class TrainOptions:
     a hundredth, or "step", times `decay` every `decay_epochs` epochs.
     clip_norm: gradients are scaled to at most this norm; 0 leaves them.
     ema: when above 0, the result is the weights' running average, which keeps this share a step.
-    init: a checkpoint, model folder or .onnx file whose weights are started from.
+    init: a checkpoint, model folder or .onnx file whose weights are started from, of this network or of
+    one of the same width with fewer units, another scale or reconstruction (toolchain/transfer.py).
     bf16: convolutions in bfloat16 (autocast); weights and optimiser stay float32.
     workers: processes that prepare pairs. threads: for the computation, 0 leaves torch's choice.
     """

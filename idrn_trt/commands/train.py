@@ -42,7 +42,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--network", metavar="NAME", help="see below (default: d8-w64-x4)")
     add("--recipe", default="release", choices=sorted(RECIPES), help="(default: %(default)s)")
     add("--init", type=Path, metavar="PATH",
-        help="start from the weights of a checkpoint, model folder or .onnx file")  # fmt: skip
+        help="start from the weights of a checkpoint, model folder or .onnx file, "
+             "also of a shallower network or of another scale")  # fmt: skip
     add("--resume", action="store_true", help="go on with the run in --out")
     _add_data(parser.add_argument_group("pictures"))
     _add_recipe(parser.add_argument_group("recipe"))

@@ -35,10 +35,12 @@ from idrn_trt.toolchain.checkpoint import (
 from idrn_trt.toolchain.crops import Crops, open_crops
 from idrn_trt.toolchain.data import PairDataset, PairRecipe
 from idrn_trt.toolchain.journal import Journal
+from idrn_trt.toolchain.net import IDRN
 from idrn_trt.toolchain.networks import build, parse_network
 from idrn_trt.toolchain.plan import Plan, by_epochs, by_steps
 from idrn_trt.toolchain.schedule import Schedule, loss_of, make_optimiser
 from idrn_trt.toolchain.split import hold_out, split_test, without_duplicates
+from idrn_trt.toolchain.transfer import transferred
 from idrn_trt.toolchain.validate import Validation
 from idrn_trt.toolchain.weights import read_weights, weights_file
 
@@ -122,11 +124,8 @@ class Trainer:
         if self.options.init is None:
             return ""
         config, weights = read_weights(self.options.init)
-        if config != self.config:
-            raise ModelError(
-                f"{str(self.options.init)!r} holds weights of {config}, expected {self.config}: "
-                "name that network with --network"
-            )
+        if config != self.config and isinstance(self.net, IDRN):
+            weights = transferred(config, weights, self.net)
         load_weights(self.net, weights)
         return hashlib.sha256(weights_file(self.options.init).read_bytes()).hexdigest()
 

@@ -413,8 +413,9 @@ def test_weights_of_another_network_are_refused(
 ) -> None:
     """--init with the weights of another network is a ModelError that says which was expected."""
     file = finished / "weights.safetensors"
-    with pytest.raises(ModelError, match="--network"):
-        Trainer(options(faces, tmp_path, init=file, network="d1-w8-x3"))
+    for network, says in (("d1-w9-x2", "cannot start"), ("srcnn-x2", "do not fit")):
+        with pytest.raises(ModelError, match=says):
+            Trainer(options(faces, tmp_path, init=file, network=network))
 
 
 def test_a_run_older_than_an_option_resumes(finished: Path, faces: Path, tmp_path: Path) -> None:
