@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +21,14 @@ from idrn_trt.files import replacing
 UInt8 = npt.NDArray[np.uint8]
 
 READ_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif"}
-)
-WRITE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+    {
+        ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".gif",
+    }
+)  # fmt: skip
+WRITE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif"})
+# Formats that have no place for them; what a picture has of it is then dropped, and that is said.
+_WITHOUT_ALPHA = frozenset({".jpg", ".jpeg", ".bmp"})
+_WITHOUT_PROFILE = frozenset({".bmp"})
 # An 8-bit RGB picture of this many pixels is 300 MB; --max-pixels raises it.
 DEFAULT_MAX_PIXELS = 100_000_000
 JPEG_QUALITY = 95
@@ -66,49 +73,115 @@ def _expand(text: str) -> Iterator[Source]:
     yield from files
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture and what must not get lost on its way to the result.
+
+    rgb: uint8 (H, W, 3), upright, owned. alpha: uint8 (H, W), 255 opaque, or None. profile: its ICC
+    profile's bytes, which the result keeps, or None. grey: whether it was greyscale, as its result then
+    is. notes: what was not kept, one clause each.
+    """
+
+    rgb: UInt8
+    alpha: UInt8 | None = None
+    profile: bytes | None = None
+    grey: bool = False
+    notes: tuple[str, ...] = ()
+
+
 def read_image(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> UInt8:
-    """The picture at `path`, upright, as uint8 RGB (H, W, 3), owned by the caller.
+    """The pixels of the picture at `path` alone, uint8 RGB (H, W, 3); see `read_picture`."""
+    return read_picture(path, max_pixels).rgb
+
+
+def read_picture(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """The picture at `path`, upright.
 
     The size is read from the header and checked before anything is decoded. Of an animation the first
-    frame is taken; alpha is dropped; 16-bit values are scaled to 8. Raises SourceError.
+    frame is taken; 16-bit values are scaled to 8; both are noted. Raises SourceError.
     """
+    with _as_source_errors(repr(str(path))), path.open("rb") as file:
+        return _picture(file, repr(str(path)), max_pixels)
+
+
+def parse_picture(data: bytes, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """The same of a file's bytes; name: what an error calls them."""
+    with _as_source_errors(name):
+        return _picture(io.BytesIO(data), name, max_pixels)
+
+
+@contextlib.contextmanager
+def _as_source_errors(name: str) -> Iterator[None]:
     try:
-        with warnings.catch_warnings(), path.open("rb") as file:
-            warnings.simplefilter("ignore")  # Pillow's own, lower, bomb limit and metadata oddities
-            if not file.read(1):
-                raise SourceError(f"cannot read picture {str(path)!r}: the file is empty")
-            file.seek(0)
-            return _decode(file, path, max_pixels)
+        yield
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise SourceError(
-            f"cannot read picture {str(path)!r}: not a picture in a format known here"
+            f"cannot read picture {name}: not a picture in a format known here"
         ) from error
     except SourceError:
         raise
     except MemoryError as error:
-        raise SourceError(f"cannot read picture {str(path)!r}: not enough memory") from error
+        raise SourceError(f"cannot read picture {name}: not enough memory") from error
     except OSError as error:
-        raise SourceError(f"cannot read picture {str(path)!r}: {_reason(error)}") from error
+        raise SourceError(f"cannot read picture {name}: {_reason(error)}") from error
     except (ValueError, SyntaxError, IndexError, TypeError, EOFError, ArithmeticError) as error:
         # What Pillow's decoders raise on hostile files besides OSError.
-        raise SourceError(f"cannot read picture {str(path)!r}: corrupt ({error})") from error
+        raise SourceError(f"cannot read picture {name}: corrupt ({error})") from error
 
 
-def _decode(file: object, path: Path, max_pixels: int) -> UInt8:
-    with _own_pixel_limit(), Image.open(file) as picture:  # type: ignore[arg-type]
+def _picture(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    if not file.read(1):
+        raise SourceError(f"cannot read picture {name}: the file is empty")
+    file.seek(0)
+    with warnings.catch_warnings():
+        # Pillow's own, lower, bomb limit and metadata oddities.
+        warnings.simplefilter("ignore")
+        return _decode(file, name, max_pixels)
+
+
+def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    with _own_pixel_limit(), Image.open(file) as picture:
         width, height = picture.size
         if width * height > max_pixels:
             raise SourceError(
-                f"picture {str(path)!r} has {width}x{height} = {width * height:,} pixels, more than "
+                f"picture {name} has {width}x{height} = {width * height:,} pixels, more than "
                 f"the limit of {max_pixels:,}: raise it with --max-pixels if you trust the file"
             )
+        notes = tuple(_not_kept(picture))
+        profile = None if picture.mode == "CMYK" else picture.info.get("icc_profile")
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         if upright.mode.startswith("I;16"):
             # convert("RGB") would clip 16-bit values instead of scaling them.
             grey = (np.asarray(upright).astype(np.uint32) * 255 + 32767) // 65535
             upright = Image.fromarray(grey.astype(np.uint8))
-        return np.array(upright.convert("RGB"))
+        alpha = None
+        if upright.has_transparency_data:
+            upright = upright.convert("LA" if upright.mode in _GREY else "RGBA")
+            alpha = np.array(upright.getchannel("A"))
+        return Picture(
+            rgb=np.array(upright.convert("RGB")),
+            alpha=alpha,
+            profile=profile or None,
+            grey=upright.mode in _GREY,
+            notes=notes,
+        )
+
+
+_GREY = frozenset({"1", "L", "LA", "La"})
+
+
+def _not_kept(picture: Image.Image) -> Iterator[str]:
+    """What of an opened, not yet decoded picture its result will not have."""
+    if getattr(picture, "n_frames", 1) > 1:
+        yield f"only the first of {picture.n_frames} frames is taken"  # type: ignore[attr-defined]  # of formats with frames
+    # Pillow reads 16 bits a channel into 8 where it has no mode of its own for them.
+    if picture.mode.startswith("I;16") or ";16" in str(getattr(picture, "tile", "")):
+        yield "16 bits a channel became 8"
+    if picture.mode in {"I", "F"}:
+        yield "values below 0 and above 255 were clipped"
+    if picture.mode == "CMYK":
+        yield "CMYK became RGB, without regard to a colour profile"
 
 
 @contextlib.contextmanager
@@ -138,13 +211,52 @@ def check_writable_name(path: Path) -> None:
 
 
 def write_image(path: Path, rgb: UInt8) -> None:
-    """Write uint8 RGB (H, W, 3) to `path`, in the format its ending names, all at once.
+    """Write uint8 RGB (H, W, 3) alone; see `write_picture`."""
+    write_picture(path, Picture(rgb))
 
-    Missing folders are made. Raises OptionError for an unknown ending, SinkError when writing fails;
-    an older file at `path` then stays as it was.
+
+def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
+    """Write a picture to `path`, in the format its ending names, all at once.
+
+    Missing folders are made. Returns what the format has no place for, one clause each. Raises
+    OptionError for an unknown ending, SinkError when writing fails; an older file at `path` then stays
+    as it was.
     """
     check_writable_name(path)
+    suffix = path.suffix.lower()
+    fitting, lost = _fitting(picture, suffix)
     with replacing(path, "picture") as part:
-        Image.fromarray(rgb).save(
-            part, format=Image.registered_extensions()[path.suffix.lower()], quality=JPEG_QUALITY
-        )
+        fitting.save(part, **_settings(picture, suffix))
+    return lost
+
+
+def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
+    """The bytes of a file with that ending, one of WRITE_SUFFIXES."""
+    target = io.BytesIO()
+    _fitting(picture, suffix)[0].save(target, **_settings(picture, suffix))
+    return target.getvalue()
+
+
+def _fitting(picture: Picture, suffix: str) -> tuple[Image.Image, tuple[str, ...]]:
+    """The picture as Pillow writes it, and what of it the format has no place for."""
+    lost = []
+    image = Image.fromarray(picture.rgb)
+    if picture.grey:
+        image = image.convert("L")
+    if picture.alpha is not None and suffix in _WITHOUT_ALPHA:
+        lost.append(f"transparency, which {suffix} files cannot hold")
+    elif picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    if picture.profile is not None and suffix in _WITHOUT_PROFILE:
+        lost.append(f"the colour profile, which {suffix} files cannot hold")
+    return image, tuple(lost)
+
+
+def _settings(picture: Picture, suffix: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "format": Image.registered_extensions()[suffix],
+        "quality": JPEG_QUALITY,
+    }
+    if picture.profile is not None and suffix not in _WITHOUT_PROFILE:
+        settings["icc_profile"] = picture.profile
+    return settings

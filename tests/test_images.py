@@ -10,10 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from idrn_trt.errors import OptionError, SinkError, SourceError
-from idrn_trt.images import find_images, read_image, write_image
+from idrn_trt.images import (
+    Picture,
+    encode_picture,
+    find_images,
+    parse_picture,
+    read_image,
+    read_picture,
+    write_image,
+    write_picture,
+)
 
 
 def gradient(height: int = 20, width: int = 30) -> np.ndarray:
@@ -184,3 +193,60 @@ def test_find_images_wants_pictures(tmp_path: Path) -> None:
         find_images([str(tmp_path)])
     with pytest.raises(OptionError, match="no picture found"):
         find_images([str(tmp_path / "*.png")])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".avif"])
+def test_alpha_and_profile_are_kept(tmp_path: Path, suffix: str) -> None:
+    """Transparency and colour profile go through reading and writing, where the format holds them."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    alpha = gradient()[:, :, 0]
+    path = tmp_path / ("p" + suffix)
+    assert write_picture(path, Picture(gradient(), alpha, profile)) == ()
+    back = read_picture(path)
+    assert back.alpha is not None
+    assert np.abs(back.alpha.astype(int) - alpha).max() <= (0 if suffix in {".png", ".tif"} else 24)
+    assert back.profile == profile
+    assert back.notes == ()
+
+
+def test_what_a_format_cannot_hold_is_said(tmp_path: Path) -> None:
+    """JPEG drops transparency and BMP also the profile, and both say so."""
+    picture = Picture(gradient(), gradient()[:, :, 0], b"profile")
+    assert [x.split()[0] for x in write_picture(tmp_path / "p.jpg", picture)] == ["transparency,"]
+    assert len(write_picture(tmp_path / "p.bmp", picture)) == 2
+    assert read_picture(tmp_path / "p.jpg").alpha is None
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_stays_grey(tmp_path: Path, mode: str) -> None:
+    """A greyscale picture's result is a greyscale file again."""
+    Image.fromarray(gradient()).convert(mode).save(tmp_path / "g.png")
+    picture = read_picture(tmp_path / "g.png")
+    assert picture.grey
+    write_picture(tmp_path / "out.png", picture)
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.mode == mode.replace("1", "L")
+
+
+def test_of_an_animation_the_first_frame_is_taken_and_that_is_said(tmp_path: Path) -> None:
+    """An animated GIF gives its first frame and a note with the number of frames."""
+    frames = [Image.fromarray(np.full((8, 8, 3), v, np.uint8)) for v in (0, 120, 240)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    picture = read_picture(tmp_path / "a.gif")
+    assert int(picture.rgb.max()) == 0
+    assert picture.notes == ("only the first of 3 frames is taken",)
+
+
+def test_deep_and_cmyk_pictures_say_what_they_lost(tmp_path: Path) -> None:
+    """16 bits and CMYK come down to 8-bit RGB with a note each."""
+    Image.fromarray(np.array([[0, 65535]], np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(gradient()).convert("CMYK").save(tmp_path / "c.tif")
+    assert read_picture(tmp_path / "deep.png").notes == ("16 bits a channel became 8",)
+    assert "CMYK" in read_picture(tmp_path / "c.tif").notes[0]
+
+
+def test_bytes_are_read_as_files_are() -> None:
+    """A picture's bytes give what its file gives, and damaged ones an error that carries the name."""
+    assert np.array_equal(parse_picture(encode_picture(Picture(gradient())), "x").rgb, gradient())
+    with pytest.raises(SourceError, match="standard input: the file is empty"):
+        parse_picture(b"", "standard input")
