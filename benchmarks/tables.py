@@ -3,7 +3,8 @@
     python benchmarks/tables.py           write both
     python benchmarks/tables.py --check   exit 1 when either differs from what the reports say
 
-A report is what `idrn-trt bench --json` writes; other JSON files there are none of this script's.
+A report is what `idrn-trt bench --json` writes, or an experiment of benchmarks/paper/ with --json; other JSON
+files there are none of this script's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 from idrn_trt.bench.document import KIND, measured, read_report
 from idrn_trt.bench.report import headline, markdown, markdown_table
 from idrn_trt.files import write_text
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "paper"))
+import _report as experiments  # found in that folder
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN = "<!-- begin: python benchmarks/tables.py -->"
@@ -36,14 +40,27 @@ def reports(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def results(found: dict[str, dict[str, Any]]) -> str:
-    """The text of RESULTS.md."""
+def recorded_experiments(folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> the paper's experiment repeated, by name. Raises SourceError for a damaged one."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        if json.loads(path.read_bytes()).get("kind") == experiments.KIND:
+            found[path.name] = experiments.read(path)
+    return found
+
+
+def results(found: dict[str, dict[str, Any]], repeated: dict[str, dict[str, Any]]) -> str:
+    """The text of RESULTS.md: speed first, then the paper's experiments."""
     head = (
         "# Recorded results\n\n"
         "Written by `python benchmarks/tables.py` from the JSON in `results/`; do not edit. Every number "
         "is of the machine named above it.\n\n"
     )
     parts = [f"## {name.removesuffix('.json')}\n\n{markdown(r)}" for name, r in found.items()]
+    parts += [
+        f"## {name.removesuffix('.json')}\n\n{experiments.markdown(r)}"
+        for name, r in repeated.items()
+    ]
     return head + ("\n".join(parts) or NOTHING)
 
 
@@ -93,10 +110,11 @@ def with_table(document: str, table: str) -> str:
 
 def wanted(root: Path) -> dict[Path, str]:
     """Each generated document and what it should hold."""
-    found = reports(root / "benchmarks" / "results")
+    folder = root / "benchmarks" / "results"
+    found, repeated = reports(folder), recorded_experiments(folder)
     readme = root / "README.md"
     return {
-        root / "benchmarks" / "RESULTS.md": results(found),
+        root / "benchmarks" / "RESULTS.md": results(found, repeated),
         readme: with_table(readme.read_text(encoding="utf-8"), readme_table(found)),
     }
 
