@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Import name -> what to give pip. The extras are those of pyproject.toml.
 _PACKAGES = {
+    "av": "av",
     "cv2": '"opencv-python>=4.8,<5"',
     "numpy": "numpy",
     "openvino": "openvino",
@@ -11,6 +12,7 @@ _PACKAGES = {
     "tqdm": "tqdm",
     "matplotlib": '"idrn-trt[bench]"',
     "onnxruntime": '"idrn-trt[onnxruntime]"',
+    "lightning_fabric": '"idrn-trt[train]"',
     "onnx": '"idrn-trt[train]"',
     "onnxsim": '"idrn-trt[train]"',
     "safetensors": '"idrn-trt[train]"',

@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 something failed, 2 the command was wrong, 130 interrupted
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ import idrn_trt
 from idrn_trt._imports import explain_import_error
 from idrn_trt.commands import (
     bench,
+    build,
     data,
     doctor,
     evaluate,
@@ -25,7 +28,7 @@ from idrn_trt.commands import (
 )
 from idrn_trt.errors import IdrnError, OptionError
 
-VERBS = (upscale, doctor, models, bench, data, train, evaluate, export, quantise)
+VERBS = (upscale, doctor, models, bench, data, train, evaluate, export, quantise, build)
 
 EPILOG = """\
 examples:
@@ -55,27 +58,45 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    _take_any_letter()
     args = build_parser().parse_args(argv)
     try:
         code: int = args.run(args)
-        sys.stdout.flush()
+        print(end="", flush=True)  # sys.stdout is None where it was closed before the start
         return code
     except KeyboardInterrupt:
         print("idrn-trt: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): not an error of ours. Point stdout elsewhere so
-        # that the interpreter's own flush at exit stays quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away (`| head`): not an error of ours.
+        _abandon_stdout()
         return 1
     except IdrnError as error:
         if args.traceback:
             raise
         print(f"idrn-trt: {error}", file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
+    except OSError as error:  # such as a full disk below our standard output
+        if args.traceback:
+            raise
+        print(f"idrn-trt: {error}", file=sys.stderr)
+        _abandon_stdout()
+        return 1
     except ImportError as error:
         explanation = explain_import_error(error)
         if args.traceback or explanation is None:
             raise
         print(f"idrn-trt: {explanation}", file=sys.stderr)
         return 1
+
+
+def _take_any_letter() -> None:
+    """A file name's letters may be none of the terminal's encoding: they are then shown as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _abandon_stdout() -> None:
+    """Point standard output elsewhere, so that the interpreter's own flush at exit stays quiet."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be closed, or no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

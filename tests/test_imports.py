@@ -21,14 +21,16 @@ HEAVY = (
 )  # fmt: skip
 # What a plain `pip install .` does not bring.
 OPTIONAL = (
-    "av", "onnx", "onnxruntime", "onnxsim", "pycuda", "safetensors", "skimage", "tensorrt", "torch",
+    "av", "lightning_fabric", "onnx", "onnxruntime", "onnxsim", "pycuda", "safetensors", "skimage",
+    "tensorrt", "torch",
 )  # fmt: skip
 
 # Package -> the only files and folders of idrn_trt that may import it.
 HOMES = {
     "torch": ("toolchain/",),
     "onnx": ("toolchain/",),
-    "tensorrt": ("engines/tensorrt.py", "toolchain/build.py"),
+    "lightning_fabric": ("toolchain/distribute.py",),
+    "tensorrt": ("engines/tensorrt.py", "engines/_trt_"),
     "pycuda": ("engines/_cuda.py",),
 }
 TOOLCHAIN = "idrn_trt.toolchain"
@@ -132,7 +134,7 @@ def test_a_forbidden_import_is_found(tmp_path: Path, place: str, source: str) ->
     ("place", "source"),
     [
         ("toolchain/net.py", "import torch, onnx"),
-        ("toolchain/build.py", "import tensorrt"),
+        ("engines/_trt_build.py", "import tensorrt"),
         ("engines/_cuda.py", "import pycuda.driver"),
         ("commands/train.py", "def run():\n    from idrn_trt.toolchain.train import Trainer"),
         ("engines/onnxruntime.py", "import onnxruntime"),
@@ -161,11 +163,11 @@ def test_a_bare_interpreter_imports(module: str) -> None:
 
 def test_the_runtime_loads_no_tool() -> None:
     """Every runtime module imported at once brings neither torch, onnx, tensorrt nor pycuda."""
+    gpu = {f"idrn_trt.engines.{name}" for name in ("tensorrt", "_trt_shape", "_cuda")}
     modules = [
         module.name
         for module in pkgutil.walk_packages([str(PACKAGE)], "idrn_trt.")
-        if not f"{module.name}.".startswith(f"{TOOLCHAIN}.")
-        and module.name not in {"idrn_trt.engines.tensorrt", "idrn_trt.engines._cuda"}
+        if not f"{module.name}.".startswith(f"{TOOLCHAIN}.") and module.name not in gpu
     ]
     assert "idrn_trt.upscaler" in modules
     imports = "\n".join(f"import {name}" for name in modules)

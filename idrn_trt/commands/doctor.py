@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from idrn_trt.bench.machine import cpu, versions
+from idrn_trt.commands.arguments import add_model_argument
 from idrn_trt.commands.models import models_text
 from idrn_trt.engines import describe_engines
-from idrn_trt.errors import ModelError
+from idrn_trt.errors import ModelError, OptionError
 from idrn_trt.tables import table
 from idrn_trt.zoo import BrokenModel, Model, list_models
 
 _PACKAGES = (
     "idrn-trt", "numpy", "opencv-python", "opencv-python-headless", "pillow", "openvino",
-    "onnxruntime", "torch", "onnx", "tensorrt", "pycuda",
+    "av", "onnxruntime", "torch", "onnx", "tensorrt", "pycuda",
 )  # fmt: skip
 
 
@@ -29,11 +32,28 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "to do. Works with no optional package installed. Exit code 1 when nothing can run.",
     )
     parser.add_argument("--json", action="store_true", help="for a program, or a bug report")
+    gpu = parser.add_argument_group(
+        "the GPU",
+        "build a model in fp16 and int8 with TensorRT, compare it with ONNX Runtime on the same files, "
+        "time it, and write a report to attach to an issue. Takes minutes. Exit code 1 when it fails.",
+    )
+    gpu.add_argument("--gpu", action="store_true", help="do this instead of the diagnosis")
+    add_model_argument(gpu)
+    gpu.add_argument(
+        "--report", type=Path, metavar="FILE", default=Path("idrn-trt-gpu"),
+        help="where the report goes, with the ends .md and .json (default: %(default)s)",
+    )  # fmt: skip
+    gpu.add_argument(
+        "--repeats", type=int, default=300, metavar="N",
+        help="calls timed for each figure (default: %(default)s)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the diagnosis."""
+    """Print the diagnosis, or check the GPU."""
+    if args.gpu:
+        return _gpu(args)
     engines = describe_engines()
     detectors = _detectors()
     models, models_error = _models()
@@ -64,6 +84,23 @@ def run(args: argparse.Namespace) -> int:
         print(_probes_text(probes))
     print("ready" if works else "not ready: see what is marked above")
     return 0 if works else 1
+
+
+def _gpu(args: argparse.Namespace) -> int:
+    """Run the check of the GPU, write its report and say where."""
+    if args.repeats < 1:
+        raise OptionError(f"--repeats must be at least 1, got {args.repeats!r}")
+    from idrn_trt.commands._gpu_check import check_gpu, write_report
+    from idrn_trt.commands._gpu_report import summary
+    from idrn_trt.zoo import DEFAULT_MODEL, find_model
+
+    model = find_model(args.model or DEFAULT_MODEL)
+    document = check_gpu(model, args.repeats, lambda text: print(text, file=sys.stderr))
+    files = write_report(document, args.report)
+    print(json.dumps(document, indent=1, ensure_ascii=False) if args.json else summary(document))
+    if not args.json:
+        print(f"written: {' and '.join(map(str, files))}: please attach them to an issue")
+    return 0 if document["passed"] else 1
 
 
 def _machine_text() -> str:

@@ -19,10 +19,12 @@ from idrn_trt.zoo import DEFAULT_MODEL, DEFAULT_SCALE, Model, find_model
 if TYPE_CHECKING:
     from idrn_trt.engines.base import Engine
 
-ENGINES = ("openvino", "onnxruntime", "bicubic")
-# What "auto" tries, in this order. bicubic is not a network, so nobody gets it without asking.
+ENGINES = ("tensorrt", "openvino", "onnxruntime", "bicubic")
+# What "auto" tries, in this order. bicubic is not a network and tensorrt builds for minutes (and was
+# never run on a GPU by this project), so nobody gets them without asking.
 _AUTOMATIC = ("openvino", "onnxruntime")
 _INSTALL = {
+    "tensorrt": "pip install 'idrn-trt[tensorrt]'",
     "openvino": "pip install openvino",
     "onnxruntime": "pip install 'idrn-trt[onnxruntime]'",
     "bicubic": "pip install 'opencv-python<5'",
@@ -96,10 +98,14 @@ def _backend(name: str) -> Any:
             from idrn_trt.engines import openvino as backend
         elif name == "onnxruntime":
             from idrn_trt.engines import onnxruntime as backend  # type: ignore[no-redef]
+        elif name == "tensorrt":
+            from idrn_trt.engines import tensorrt as backend  # type: ignore[no-redef]
         elif name == "bicubic":
             from idrn_trt.engines import bicubic as backend  # type: ignore[no-redef]
         else:
             raise AssertionError(name)
+    except BackendUnavailable:  # says itself what to do
+        raise
     except (ImportError, OSError) as error:
         raise BackendUnavailable(
             f"engine {name!r} is not usable: {error}. Install it with `{_INSTALL[name]}`"
@@ -125,6 +131,8 @@ def _open(name: str, model: Model, precision: str, threads: int | None) -> Engin
     if precision != "auto":
         opened: Engine = backend.OPEN(model, precision, threads)
         return opened
+    if name == "tensorrt":
+        return cast("Engine", backend.open_fastest(model, threads))
     from idrn_trt.engines._onnx_file import kinds_here
 
     candidates: list[Precision] = backend.precisions(kinds_here(model))

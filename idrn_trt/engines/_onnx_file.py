@@ -89,7 +89,7 @@ def inspect_onnx(data: bytes) -> str:
     graph = _Graph()
     found = False
     try:
-        for number, value in _fields(memoryview(data)):
+        for number, value in message_fields(memoryview(data)):
             _refuse(number, _REFUSED_IN_MODEL)
             if number == 7:
                 found = True
@@ -110,7 +110,7 @@ def _kind(graph: _Graph) -> str:
 
 
 def _walk_graph(message: memoryview, graph: _Graph) -> None:
-    for number, value in _fields(message):
+    for number, value in message_fields(message):
         _refuse(number, _REFUSED_IN_GRAPH)
         if number == 1:
             _walk_node(_message(value), graph)
@@ -120,7 +120,7 @@ def _walk_graph(message: memoryview, graph: _Graph) -> None:
         elif number == 2:
             _text(value)
         elif number in {11, 12, 13}:  # inputs, outputs and others with a stated shape
-            for part, content in _fields(_message(value)):
+            for part, content in message_fields(_message(value)):
                 if part == 1:
                     _text(content)
 
@@ -130,7 +130,7 @@ def _walk_node(message: memoryview, graph: _Graph) -> None:
     outputs: list[bytes] = []
     operator = b""
     constant = None
-    for number, value in _fields(message):
+    for number, value in message_fields(message):
         if number == 1:
             inputs.append(_text(value))
         elif number == 2:
@@ -151,7 +151,7 @@ def _walk_node(message: memoryview, graph: _Graph) -> None:
 def _walk_attribute(message: memoryview) -> int | None:
     """The element type of the tensor in an attribute, None where there is none."""
     kind = None
-    for number, value in _fields(message):
+    for number, value in message_fields(message):
         _refuse(number, _REFUSED_IN_ATTRIBUTE)
         if number == 1:
             _text(value)
@@ -165,7 +165,7 @@ def _check_tensor(message: memoryview) -> tuple[bytes, int]:
     name = b""
     kind = 0
     parts: dict[int, list[memoryview]] = {}
-    for number, value in _fields(message):
+    for number, value in message_fields(message):
         if number == 2 and isinstance(value, int):
             kind = value
         elif number == 8:
@@ -222,7 +222,7 @@ def _text(value: int | memoryview) -> bytes:
     return text
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def message_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Each field's number and content: an integer, or the bytes of anything else.
 
     Raises IndexError at a cut-off end, ModelError for what protobuf does not allow.

@@ -1,8 +1,14 @@
-"""IDRN in ONNX Runtime: the second opinion on a CPU, and CUDA where its GPU build is installed."""
+"""IDRN in ONNX Runtime: the second opinion on a CPU, and CUDA where its GPU build is installed.
+
+That build (onnxruntime-gpu) serves owners of a GPU without TensorRT, and of cards too old for it. It has
+not been run on a GPU by this project.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -27,11 +33,15 @@ _FILES: dict[Precision, tuple[str, ...]] = {
     "int8": ("int8-cpu",),
 }
 _FATAL_ONLY = 4
+_NO_CUDA = (
+    "ONNX Runtime's CUDA provider did not start, so it computes on the CPU: it needs an NVIDIA GPU, its "
+    "driver, and CUDA and cuDNN, as `pip install 'onnxruntime-gpu[cuda,cudnn]'` brings them"
+)
 
 
 def version() -> str:
-    """ONNX Runtime's version."""
-    return str(ort.__version__)
+    """ONNX Runtime's version, and that it is the build for GPUs, whose versions are the same."""
+    return f"{ort.__version__} with CUDA" if _wanted() else str(ort.__version__)
 
 
 def precisions(kinds: set[str]) -> list[Precision]:
@@ -88,7 +98,11 @@ def _session(data: bytes, model: Model, threads: int | None) -> tuple[Any, list[
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY  # failures arrive as exceptions
-    wanted = [p for p in ("CUDAExecutionProvider",) if p in ort.get_available_providers()]
+    wanted = _wanted()
+    if wanted and hasattr(ort, "preload_dlls"):
+        # CUDA and cuDNN from pip's packages, which the loader does not find by itself. It prints.
+        with contextlib.redirect_stdout(sys.stderr):
+            ort.preload_dlls()
     try:
         session = ort.InferenceSession(
             data,
@@ -102,7 +116,12 @@ def _session(data: bytes, model: Model, threads: int | None) -> tuple[Any, list[
             f"ONNX Runtime cannot open model {model.name!r}: {last_line(error)}"
         ) from error
     missed = [p for p in wanted if p not in session.get_providers()]
-    return session, [f"ONNX Runtime's {p} did not start: on the CPU instead" for p in missed]
+    return session, [_NO_CUDA for _ in missed]
+
+
+def _wanted() -> list[str]:
+    """The GPU's provider, in a build that has it."""
+    return [p for p in ("CUDAExecutionProvider",) if p in ort.get_available_providers()]
 
 
 def _run(session: Any, lr: Any) -> Any:

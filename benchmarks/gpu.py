@@ -1,0 +1,360 @@
+"""What can be proven on an NVIDIA GPU without TensorRT, and the figures TensorRT has to beat there.
+
+    python benchmarks/gpu.py --json benchmarks/results/gpu-NAME.json
+    python benchmarks/gpu.py --only checks        copies, graphs, memory, beside torch
+    python benchmarks/gpu.py --only reference     the networks in PyTorch and ONNX Runtime
+
+The checks run engines/_cuda.py on the real driver under the real pycuda; exit code 1 when one fails. The
+reference is float16 in channels-last: eager, compiled, and as a CUDA graph, timed by device events. A part
+whose package is not there says so. Clocks are as the machine has them: name it, and keep it idle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from idrn_trt.bench.machine import cpu, gpus, versions
+from idrn_trt.bench.pictures import windows
+from idrn_trt.errors import IdrnError
+
+if TYPE_CHECKING:
+    from idrn_trt.engines import _cuda as cuda_module
+
+NETWORKS = ("d8-w64-x4", "d16-w64-x4", "d16-w128-x4")
+CASES = ((32, 1), (32, 16))
+# A pinned round trip through engines/_cuda.py must reach this share of what the link was measured at.
+LEAST_SHARE = 0.8
+REPLAYS = 100_000
+# Growth over all replays that is still called flat.
+FLAT_MIB = 8
+_LARGE_BYTES, _FRAME_BYTES = 256 << 20, 16 * 512 * 512 * 3
+_WARM_UP = 50
+
+# Every byte XOR 0x5A. Text, so that no compiler is needed; ptxas of CUDA 13.0 takes it, sm_75 to sm_120.
+PTX = b"""
+.version 6.3
+.target sm_70
+.address_size 64
+.visible .entry flip(.param .u64 address, .param .u32 count)
+{
+  .reg .pred %p; .reg .b32 %r<6>; .reg .b64 %d<4>; .reg .b16 %h<3>;
+  ld.param.u64 %d1, [address];
+  ld.param.u32 %r1, [count];
+  mov.u32 %r2, %ctaid.x;
+  mov.u32 %r3, %ntid.x;
+  mov.u32 %r4, %tid.x;
+  mad.lo.s32 %r5, %r2, %r3, %r4;
+  setp.ge.u32 %p, %r5, %r1;
+  @%p bra DONE;
+  cvta.to.global.u64 %d2, %d1;
+  cvt.u64.u32 %d3, %r5;
+  add.s64 %d2, %d2, %d3;
+  ld.global.u8 %h1, [%d2];
+  xor.b16 %h2, %h1, 90;
+  st.global.u8 [%d2], %h2;
+DONE:
+  ret;
+}
+"""
+
+
+# ---- checks
+
+
+def checks(replays: int) -> dict[str, Any]:
+    """Each check's figures, "passed" among them. Raises BackendUnavailable or DeviceError without a GPU."""
+    from idrn_trt.engines import _cuda
+
+    with _cuda.device().current():
+        found = {"copies": copies(_cuda), "graph": graph(_cuda, replays)}
+    found["beside torch"] = beside_torch(_cuda)
+    return found
+
+
+def copies(cuda: cuda_module) -> dict[str, Any]:
+    """A frame's round trip through page-locked memory, beside the link's bandwidth with large blocks."""
+    stream = cuda.Stream()
+    link = round_trip_gb_per_s(cuda, stream, _LARGE_BYTES, 10)
+    frame = round_trip_gb_per_s(cuda, stream, _FRAME_BYTES, 200)
+    stream.free()
+    share = frame / link
+    return {
+        "link_gb_per_s": round(link, 2),
+        "frame_mb": round(_FRAME_BYTES / 1e6, 1),
+        "frame_gb_per_s": round(frame, 2),
+        "share": round(share, 3),
+        "passed": share >= LEAST_SHARE,
+    }
+
+
+def round_trip_gb_per_s(cuda: cuda_module, stream: Any, size: int, repeats: int) -> float:
+    """Bytes up and down again over the time of the fastest of `repeats` round trips, by device events."""
+    pair = cuda.Pair((size,))
+    start, end = cuda.cuda.Event(), cuda.cuda.Event()
+    best_ms = float("inf")
+    for _ in range(repeats):
+        start.record(stream.raw)
+        pair.upload(stream)
+        pair.download(stream)
+        end.record(stream.raw)
+        end.synchronize()
+        best_ms = min(best_ms, start.time_till(end))
+    pair.free()
+    return 2 * size / best_ms / 1e6
+
+
+def graph(cuda: cuda_module, replays: int) -> dict[str, Any]:
+    """Copy, kernel, copy: captured once, replayed with other bytes each time; the results and memory."""
+    count = 1 << 16
+    with cuda.errors("loading the kernel"):
+        kernel = cuda.cuda.module_from_buffer(PTX).get_function("flip")
+    stream, pair = cuda.Stream(), cuda.Pair((count,))
+
+    def work() -> None:
+        pair.upload(stream)
+        shape = {"grid": ((count + 255) // 256, 1), "block": (256, 1, 1)}
+        kernel(np.uint64(pair.memory.address), np.uint32(count), stream=stream.raw, **shape)
+        pair.download(stream)
+
+    work()
+    stream.wait()
+    captured = cuda.Graph(stream, work)
+    rng = np.random.default_rng(0)
+    wrong = 0
+    before: tuple[float, float] = (0.0, 0.0)
+    for number in range(replays):
+        if number == min(1000, replays // 2):
+            before = memory_mib(cuda)
+        checked = number % 1000 == 0
+        if checked:
+            expected = rng.integers(0, 256, count, np.uint8)
+            pair.host[:] = expected
+        captured.launch()
+        stream.wait()
+        if checked:
+            wrong += not np.array_equal(pair.host, expected ^ 0x5A)
+    after = memory_mib(cuda)
+    for part in (captured, pair, stream):
+        part.free()
+    growth = [round(a - b, 2) for a, b in zip(after, before, strict=True)]
+    return {
+        "replays": replays,
+        "wrong": wrong,
+        "host_growth_mib": growth[0],
+        "gpu_growth_mib": growth[1],
+        "passed": wrong == 0 and max(growth) < FLAT_MIB,
+    }
+
+
+def memory_mib(cuda: cuda_module) -> tuple[float, float]:
+    """Resident memory of this process, and the GPU's memory in use."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    free, total = cuda.cuda.mem_get_info()
+    return pages * 4096 / 2**20, (total - free) / 2**20
+
+
+def beside_torch(cuda: cuda_module) -> dict[str, Any]:
+    """Torch and engines/_cuda.py in turns, in one thread: each finds its context and memory as it left it."""
+    try:
+        import torch
+    except ImportError:
+        return {"passed": None, "reason": "torch is not installed"}
+    if not torch.cuda.is_available():
+        return {"passed": None, "reason": "this torch has no CUDA"}
+    a = torch.rand((256, 256), device="cuda")
+    expected = (a @ a).cpu()
+    with cuda.device().current():
+        stream, pair = cuda.Stream(), cuda.Pair((1 << 20,))
+    wrong = 0
+    for number in range(200):
+        with cuda.device().current():
+            pair.host[:] = number % 256
+            pair.upload(stream)
+            pair.download(stream)
+            stream.wait()
+            wrong += bool((pair.host != number % 256).any())
+        wrong += not torch.equal((a @ a).cpu(), expected)
+    with cuda.device().current():
+        pair.free()
+        stream.free()
+    return {"rounds": 200, "wrong": wrong, "passed": wrong == 0}
+
+
+# ---- reference
+
+
+def reference(repeats: int) -> list[dict[str, Any]]:
+    """A row for each network, case and way of running it; "reason" where there is no time."""
+    try:
+        import torch
+    except ImportError:
+        return [{"by": "torch", "reason": "torch is not installed"}, *onnxruntime_rows(repeats)]
+    if not torch.cuda.is_available():
+        return [{"by": "torch", "reason": "this torch has no CUDA"}, *onnxruntime_rows(repeats)]
+    rows = [
+        torch_row(name, side, batch, way, repeats)
+        for name in NETWORKS
+        for side, batch in CASES
+        for way in ("eager", "compiled", "graph")
+    ]
+    return [*rows, *onnxruntime_rows(repeats)]
+
+
+def torch_row(name: str, side: int, batch: int, way: str, repeats: int) -> dict[str, Any]:
+    """One network in float16, channels-last; weights are random, which times do not depend on."""
+    import torch
+
+    from idrn_trt.toolchain.networks import build, parse_network
+
+    row: dict[str, Any] = {
+        "by": f"torch {way}", "network": name, "window_px": side, "batch": batch,
+        "precision": "fp16",
+    }  # fmt: skip
+    torch.manual_seed(0)
+    network = build(parse_network(name)).half().cuda().eval()
+    network = network.to(memory_format=torch.channels_last)
+    lr = torch.rand((batch, 3, side, side), device="cuda", dtype=torch.half)
+    lr = lr.to(memory_format=torch.channels_last)
+    try:
+        with torch.inference_mode():
+            call = torch_call(network, lr, way)
+            row.update(event_times_ms(call, repeats))
+    except Exception as error:  # noqa: BLE001 (a compiler's, of any kind, must not end the table)
+        row["reason"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return row
+
+
+def torch_call(network: Any, lr: Any, way: str) -> Callable[[], object]:
+    """The call to time."""
+    import torch
+
+    if way == "graph":
+        return torch_graph(network, lr)
+    if way == "compiled":
+        network = torch.compile(network, mode="max-autotune-no-cudagraphs")
+    return lambda: network(lr)
+
+
+def torch_graph(network: Any, lr: Any) -> Callable[[], object]:
+    """The network captured by torch, after a few runs on another stream as its documentation asks."""
+    import torch
+
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            network(lr)
+    torch.cuda.current_stream().wait_stream(aside)
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
+        network(lr)
+    return captured.replay  # type: ignore[no-any-return]
+
+
+def event_times_ms(call: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Percentiles of single calls between two device events, copies to and from the GPU not in them."""
+    import torch
+
+    for _ in range(_WARM_UP):
+        call()
+    pairs = [
+        (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+        for _ in range(repeats)
+    ]
+    for start, end in pairs:
+        torch.cuda.synchronize()
+        start.record()
+        call()
+        end.record()
+    torch.cuda.synchronize()
+    return percentiles([start.elapsed_time(end) for start, end in pairs])
+
+
+def onnxruntime_rows(repeats: int) -> list[dict[str, Any]]:
+    """The default model through the engine, copies included, where ONNX Runtime's CUDA provider starts."""
+    import time
+
+    from idrn_trt.engines import open_engine
+
+    rows = []
+    for precision in ("fp32", "fp16"):
+        row: dict[str, Any] = {"by": "onnxruntime CUDA, copies included", "precision": precision}
+        rows.append(row)
+        try:
+            import onnxruntime as ort
+
+            if "CUDAExecutionProvider" not in ort.get_available_providers():
+                row["reason"] = "this onnxruntime has no CUDA"
+                continue
+            engine = open_engine(engine="onnxruntime", precision=precision)
+        except (ImportError, IdrnError) as error:
+            row["reason"] = str(error)
+            continue
+        row["notes"] = list(engine.notes)
+        for side, batch in CASES:
+            pictures = windows(batch, side)
+            times = []
+            for _ in range(_WARM_UP + repeats):
+                start = time.perf_counter_ns()
+                engine.run(pictures)
+                times.append((time.perf_counter_ns() - start) / 1e6)
+            found = percentiles(times[_WARM_UP:])
+            rows.append({**row, "window_px": side, "batch": batch, **found})
+        rows.remove(row)
+        engine.close()
+    return rows
+
+
+def percentiles(times_ms: list[float]) -> dict[str, float]:
+    """p50, p90 and p99."""
+    shares = (50, 90, 99)
+    values = np.percentile(times_ms, shares)
+    return {f"p{share}_ms": round(float(v), 4) for share, v in zip(shares, values, strict=True)}
+
+
+# ---- all of it
+
+
+def main() -> int:
+    """Run what was asked for, print and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--only", choices=("checks", "reference"))
+    parser.add_argument("--repeats", type=int, default=500)
+    parser.add_argument("--replays", type=int, default=REPLAYS)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    report: dict[str, Any] = {
+        "machine": {**cpu(), "gpus": gpus()},
+        "versions": versions("numpy", "pycuda", "torch", "onnxruntime-gpu", "onnxruntime"),
+    }
+    try:
+        if args.only != "reference":
+            report["checks"] = checks(args.replays)
+        if args.only != "checks":
+            report["reference"] = reference(args.repeats)
+    except IdrnError as error:
+        print(f"benchmarks/gpu.py: {error}", file=sys.stderr)
+        return 1
+    text = json.dumps(report, indent=1)
+    print(text)
+    if args.json is not None:
+        from idrn_trt.files import write_text
+
+        write_text(args.json, text + "\n")
+    failed = [n for n, check in report.get("checks", {}).items() if check["passed"] is False]
+    if failed:
+        print(f"benchmarks/gpu.py: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,52 @@
+"""benchmarks/gpu.py: its checks on the stand-in driver, and its refusal where there is no GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from trt_state import build_driver, missing_tool
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SCRIPT = str(ROOT / "benchmarks" / "gpu.py")
+
+
+def test_stand_in_checks_of_the_gpu_benchmark(tmp_path: Path) -> None:
+    """Copies are timed, 3,000 replays of copy, kernel, copy give the right bytes in flat memory."""
+    if reason := missing_tool():
+        pytest.skip(reason)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE / "site"), str(ROOT)]),
+        "IDRN_STAND_IN_DRIVER": str(build_driver(tmp_path)),
+    }
+    report = tmp_path / "gpu.json"
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--only", "checks", "--replays", "3000", "--json", str(report)],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    checks = json.loads(report.read_text(encoding="utf-8"))["checks"]
+    assert checks["graph"]["passed"], checks
+    assert (checks["graph"]["replays"], checks["graph"]["wrong"]) == (3000, 0)
+    # How fast the host's memory is decides nothing here.
+    assert checks["copies"]["frame_gb_per_s"] > 0
+    assert done.returncode == (0 if checks["copies"]["passed"] else 1)
+
+
+def test_the_gpu_benchmark_without_a_gpu() -> None:
+    """One line says what is missing, and the exit code is 1."""
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--only", "checks"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode == 0 or '"checks"' in done.stdout:
+        pytest.skip("there is a GPU here")
+    assert done.returncode == 1
+    assert done.stderr.startswith("benchmarks/gpu.py: ")
+    assert done.stderr.count("\n") == 1
