@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from idrn_trt.errors import OptionError
+
+QatTarget = Literal["int8-cpu", "int8-trt"]
 
 
 def _positive(owner: str, **values: float) -> None:
@@ -37,8 +39,12 @@ class TrainOptions:
     ema: when above 0, the result is the weights' running average, which keeps this share a step.
     init: a checkpoint, model folder or .onnx file whose weights are started from, of this network or of
     one of the same width with fewer units, another scale or reconstruction (toolchain/transfer.py).
+    qat: the calibration table of the model in `init`, or a model folder that holds it as calib.json. The
+    network is then trained as its int8 file of the kind qat_target computes it.
     bf16: convolutions in bfloat16 (autocast); weights and optimiser stay float32.
     workers: processes that prepare pairs. threads: for the computation, 0 leaves torch's choice.
+    device: "auto", "cpu", "cuda", or one by its number such as "cuda:1". devices: so many of it, with a
+    process each, on each of so many nodes; torchrun's own numbers take the place of both.
     """
 
     data: str
@@ -66,6 +72,8 @@ class TrainOptions:
     clip_norm: float = 0.5
     ema: float = 0.0
     init: Path | None = None
+    qat: Path | None = None
+    qat_target: QatTarget = "int8-cpu"
     bf16: bool = True
     seed: int = 0
     val_share: float = 0.03
@@ -73,11 +81,15 @@ class TrainOptions:
     workers: int = 1
     threads: int = 0
     device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
     resume: bool = False
 
     def __post_init__(self) -> None:
         _positive(
             "training",
+            devices=self.devices,
+            nodes=self.nodes,
             steps=self.steps,
             batch=self.batch,
             lr_px=self.lr_px,
@@ -110,6 +122,7 @@ class TrainOptions:
             ("reduction", ("mean", "sum")),
             ("optimiser", ("adam", "sgd")),
             ("schedule", ("cosine", "step")),
+            ("qat_target", get_args(QatTarget)),
         ):
             if getattr(self, name) not in allowed:
                 raise OptionError(
@@ -124,6 +137,10 @@ class TrainOptions:
             )
         if self.lr_sizes and (self.epochs or not self.augment):
             raise OptionError("training: lr_sizes needs random crops and a number of steps")
+        if self.qat is not None and self.init is None:
+            raise OptionError(
+                "training: qat needs init, the model that the calibration table was made for"
+            )
         if self.val_data == "test" and not self.test_count:
             raise OptionError("training: val_data 'test' needs a test_count above 0")
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from idrn_trt.options import RECIPES, TrainOptions
+from idrn_trt.options import RECIPES, QatTarget, TrainOptions
 
 EPILOG = """\
 examples:
   idrn-trt train --data folder:faces/ --out runs/mine
   idrn-trt train --data folder:faces/ --out runs/mine --resume     after an interruption
   idrn-trt train --data folder:faces/ --network d8-w64-x4-fast --steps 20000 --out runs/fast
+  idrn-trt train --data folder:faces/ --init models/mine --qat models/mine --out runs/int8
   idrn-trt train --data fddb:FDDB/,aflw:AFLW/ --recipe paper --network d16-w128-x4 --out runs/paper
   idrn-trt train --data folder:faces/ --init models/idrn-d8-w64-x4 --out runs/longer
+  idrn-trt train --data folder:faces/ --device cuda --devices 4 --out runs/mine     docs/training.md
 
 --data: folder:DIR (face crops), scenes:DIR (whole pictures), fddb:DIR, aflw:DIR, joined by commas
 --network: dDEPTH-wWIDTH-xSCALE, with -fast or -bn behind it; or srcnn-xS, vdsr-xS, srresnet-xS
@@ -44,6 +46,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--init", type=Path, metavar="PATH",
         help="start from the weights of a checkpoint, model folder or .onnx file, "
              "also of a shallower network or of another scale")  # fmt: skip
+    add("--qat", type=Path, metavar="PATH",
+        help="train for int8: --init's calibration table, or the model folder with calib.json")  # fmt: skip
+    add("--qat-target", choices=get_args(QatTarget), help="the file to train for (int8-cpu)")
     add("--resume", action="store_true", help="go on with the run in --out")
     _add_data(parser.add_argument_group("pictures"))
     _add_recipe(parser.add_argument_group("recipe"))
@@ -83,6 +88,8 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--threads", type=int, help="0 leaves torch's choice")
     add("--device", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    add("--devices", type=int, metavar="N", help="so many of them, which share each batch (1)")
+    add("--nodes", type=int, metavar="N", help="on so many machines: docs/training.md (1)")
     add("--float32", dest="bf16", action="store_false", help="no bfloat16 autocast")
 
 
@@ -98,10 +105,18 @@ def options_of(args: argparse.Namespace) -> TrainOptions:
 def run(args: argparse.Namespace) -> int:
     """Train to the end and say where the weights are."""
     options = options_of(args)
+    from idrn_trt.toolchain.distribute import Ranks
     from idrn_trt.toolchain.train import Trainer
 
-    weights = Trainer(options).run()
-    print(f"weights: {weights}\nnext: idrn-trt export {weights} -o models/idrn-{options.network}")
+    ranks = Ranks(options)
+    with ranks.one_voice():
+        weights = Trainer(options, ranks).run()
+        if ranks.first:
+            name = f"models/idrn-{options.network}"
+            print(f"weights: {weights}\nnext: idrn-trt export {weights} -o {name}")
+            if options.qat is not None:
+                table = options.out / "calib.json"
+                print(f"then: idrn-trt quantise {name} --calib {table}")
     return 0
 
 

@@ -58,9 +58,20 @@ class Checkpoint:
 
         With the average where there is one, for that is the run's result.
         """
+        weights = self.average or self.weights
+        _check_size(self.config, weights)
         net = build(self.config)
-        load_weights(net, self.average or self.weights)
+        load_weights(net, weights)
         return net.eval()
+
+
+def _check_size(config: Config, weights: dict[str, Tensor]) -> None:
+    """Refuse a network larger than its weights before it is built: a header can promise any size."""
+    widest = max((side for tensor in weights.values() for side in tensor.shape), default=0)
+    if isinstance(config, NetConfig) and (config.depth > len(weights) or config.width > widest):
+        raise ModelError(
+            f"the weights do not fit {config}: {len(weights)} tensors of at most {widest} channels"
+        )
 
 
 def load_weights(net: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -68,7 +79,8 @@ def load_weights(net: nn.Module, weights: dict[str, Tensor]) -> None:
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(f"the weights do not fit {net.config}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the weights do not fit {net.config}: {reason}") from error
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training, in its simplest honest form: one process, one device, resumable to the bit.
+"""Training, in its simplest honest form: resumable to the bit, on one device or several.
 
 The recipe is in the options: options.RECIPES names the paper's and ours.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,38 +33,54 @@ from idrn_trt.toolchain.checkpoint import (
 )
 from idrn_trt.toolchain.crops import Crops, open_crops
 from idrn_trt.toolchain.data import PairDataset, PairRecipe
+from idrn_trt.toolchain.distribute import Ranks, interrupt_held_back, leave_interrupts
 from idrn_trt.toolchain.journal import Journal
 from idrn_trt.toolchain.net import IDRN
 from idrn_trt.toolchain.networks import build, parse_network
 from idrn_trt.toolchain.plan import Plan, by_epochs, by_steps
+from idrn_trt.toolchain.qat import deployed, read_grid
 from idrn_trt.toolchain.schedule import Schedule, loss_of, make_optimiser
 from idrn_trt.toolchain.split import hold_out, split_test, without_duplicates
+from idrn_trt.toolchain.table import write_table
 from idrn_trt.toolchain.transfer import transferred
 from idrn_trt.toolchain.validate import Validation
 from idrn_trt.toolchain.weights import read_weights, weights_file
 
 # What may differ between two parts of one run without changing its weights.
-_FREE = frozenset({"out", "resume", "workers", "data", "val_data", "val_every", "cache", "init"})
+_FREE = frozenset({
+    "out", "resume", "workers", "data", "val_data", "val_every", "cache", "init", "qat", "devices",
+    "nodes",
+})  # fmt: skip
 
 
 class Trainer:
     """One run: owns the network, the optimiser and the folder it writes to.
 
     `checkpoint.safetensors` is the newest state, `weights.safetensors` the final one without
-    optimiser; log.jsonl, pictures/ and tensorboard/ are the journal's.
+    optimiser; log.jsonl, pictures/ and tensorboard/ are the journal's. Of several ranks only the first
+    writes, and all of them do the rest alike, each on its share of every batch.
     """
 
-    def __init__(self, options: TrainOptions) -> None:
+    def __init__(self, options: TrainOptions, ranks: Ranks | None = None) -> None:
         self.options = options
         self.config = parse_network(options.network)
-        self.device = _device(options.device)
+        self.ranks = ranks or Ranks(options)
+        self.device = self.ranks.device
         if options.threads:
             torch.set_num_threads(options.threads)
-        self._read_data()
+        self.ranks.in_turn(self._read_data)
+        with self.ranks.together():
+            self._start()
+        self.ranks.demand_equal({**self.recipe(), "step": self.step})
+        self.model = self.ranks.wrap(deployed(self.net, self.grid))
+
+    def _start(self) -> None:
+        options = self.options
         torch.manual_seed(options.seed)
         self.net = build(self.config)
         self.init_digest = self._start_from_weights()
         self.net = self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
+        self.grid = read_grid(options, self.net)
         self.optimiser = make_optimiser(self.net.parameters(), options)
         self.average = self._averaged()
         self.journal = Journal(options.out)
@@ -79,22 +94,32 @@ class Trainer:
         """Where the newest state is kept."""
         return self.options.out / "checkpoint.safetensors"
 
+    @property
+    def final_path(self) -> Path:
+        """Where the weights are kept when all steps are done."""
+        return self.options.out / "weights.safetensors"
+
     def _read_data(self) -> None:
         options = self.options
         smallest = options.lr_px * self.config.scale
         crops = open_crops(options.data, smallest, options.cache)
         self.data_digest = crops.digest
         for problem in crops.problems.lines():
-            tqdm.write(f"left out: {problem}")
+            self._say(f"left out: {problem}")
         train, held, dropped = self._split(crops, smallest)
         self.images = train
         self.validation = Validation(held, self.config.scale, options.lr_px, options.degrade)
         self.plan = self._plan(len(train))
         self.schedule = Schedule(options, self.plan.steps, math.ceil(len(train) / options.batch))
-        tqdm.write(
+        self._say(
             f"{len(train)} pictures to train on, {len(held)} to validate on, "
             f"{crops.problems.counts.total()} left out, {dropped} too like one to test or validate on"
         )
+
+    def _say(self, line: str) -> None:
+        if self.ranks.first:
+            with interrupt_held_back():  # which would leave tqdm's lock taken
+                tqdm.write(line)
 
     def _split(self, crops: Crops, smallest: int) -> tuple[Crops, Crops, int]:
         """(training, validation, how many were dropped as near-duplicates)."""
@@ -140,7 +165,9 @@ class Trainer:
         return {
             **_recipe_fields(self.options),
             "device": self.device.type,
+            "processes": self.ranks.size,
             "init_sha256": self.init_digest,
+            "qat_sha256": "" if self.grid is None else self.grid.digest,
             "data_sha256": self.data_digest,
             "pictures": len(self.images),
         }
@@ -155,7 +182,8 @@ class Trainer:
         saved = load_checkpoint(path)
         # An option that is younger than the run was what its default is.
         before = _recipe_fields(TrainOptions(data="", out=path))
-        before |= {"init_sha256": "", "pictures": len(self.images), **saved.recipe}
+        before |= {"init_sha256": "", "qat_sha256": "", "processes": 1}
+        before |= {"pictures": len(self.images), **saved.recipe}
         differing = [k for k, v in self.recipe().items() if before.get(k) != v]
         if differing or saved.config != self.config:
             raise ModelError(
@@ -179,9 +207,16 @@ class Trainer:
             augment=options.augment, degrade=options.degrade,
         )  # fmt: skip
         pairs = PairDataset(self.images, self.plan, recipe)
-        steps = range(self.step, self.plan.steps)
-        batches = [self.plan.batch(step) for step in steps]
-        for lr, hr in DataLoader(pairs, batch_sampler=batches, num_workers=options.workers):  # type: ignore[arg-type]  # a range is as good as a list
+        planned = map(self.plan.batch, range(self.step, self.plan.steps))
+        loader = DataLoader(
+            pairs,
+            # A rank without a share computes one pair all the same, for all take part in a gradient.
+            batch_sampler=[self.ranks.share(batch) or batch[:1] for batch in planned],  # type: ignore[misc]  # a range is as good as a list
+            num_workers=options.workers,
+            worker_init_fn=leave_interrupts,
+            pin_memory=self.device.type == "cuda",
+        )
+        for lr, hr in loader:
             yield self._to_device(lr), self._to_device(hr)
 
     def _to_device(self, images: Tensor) -> Tensor:
@@ -196,51 +231,57 @@ class Trainer:
         finite; the newest checkpoint is then the last good state. KeyboardInterrupt saves a
         checkpoint and goes on to the caller.
         """
-        options = self.options
-        if self.step == 0:
-            self.save()
+        with contextlib.closing(self.journal), self.ranks.interrupt_shared():
+            if self.step == 0:
+                self.ranks.on_first(self.save)
+            self._train()
+            self.ranks.on_first(self._save_final)
+        return self.final_path
+
+    def _train(self) -> None:
         self.net.train()
         start = time.perf_counter() - self.seconds
-        with (
-            contextlib.closing(self.journal),
-            tqdm(total=self.plan.steps, initial=self.step, unit="step", smoothing=0.05) as bar,
-        ):
+        with tqdm(
+            total=self.plan.steps, initial=self.step, unit="step", smoothing=0.05,
+            disable=not self.ranks.first,
+        ) as bar:  # fmt: skip
             try:
                 for lr, hr in self._batches():
                     loss = self._step(lr, hr)
                     self.seconds = time.perf_counter() - start
-                    bar.update()
-                    bar.set_postfix(loss=f"{loss:.4g}")
-                    if self.step % options.val_every == 0 or self.step == self.plan.steps:
-                        bar.write(self._validate_and_save(loss))
+                    with interrupt_held_back():
+                        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+                        bar.update()
+                    if self.step % self.options.val_every == 0 or self.step == self.plan.steps:
+                        self.ranks.on_first(functools.partial(self._validate_and_save, loss))
             except KeyboardInterrupt:
-                self.save()
-                bar.write(f"stopped at step {self.step}; go on with --resume")
+                self.ranks.on_first(self.save)
+                self._say(f"stopped at step {self.step}; go on with --resume")
                 raise
-        final = options.out / "weights.safetensors"
-        state = self._state(optimiser=False)
-        save_checkpoint(
-            dataclasses.replace(state, weights=state.average or state.weights, average={}), final
-        )
-        return final
 
     def _step(self, lr: Tensor, hr: Tensor) -> float:
+        """Train on this rank's share of a batch and return the loss of the whole batch."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(self.step)
+        batch = self.plan.batch(self.step)
+        share = len(self.ranks.share(batch)) / len(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
-            sr = self.net(lr)
-        loss = loss_of(sr.float(), hr, self.options)
+            sr = self.model(lr)
+        loss = loss_of(sr.float(), hr, self.options) * share
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.ranks.backward(loss)
         largest = self.options.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), largest)
-        self._demand_finite(loss=loss.item(), gradient=norm.item())
-        with _interrupt_held_back():  # a step is taken and counted, or neither
+        whole_loss, interrupted = self.ranks.total(loss.item())
+        self._demand_finite(loss=whole_loss, gradient=norm.item())
+        with interrupt_held_back():  # a step is taken and counted, or neither
             self.optimiser.step()
             if self.average is not None:
                 self.average.update_parameters(self.net)
             self.step += 1
-        return loss.item()
+        if interrupted:
+            raise KeyboardInterrupt
+        return whole_loss
 
     def _demand_finite(self, **values: float) -> None:
         for name, value in values.items():
@@ -251,8 +292,8 @@ class Trainer:
                     "--learning-rate"
                 )
 
-    def _validate_and_save(self, loss: float) -> str:
-        net = self.net if self.average is None else self.average.module
+    def _validate_and_save(self, loss: float) -> None:
+        net = deployed(self.net if self.average is None else self.average.module, self.grid)
         ours, floor = self.validation.measure(net)
         self.save()
         line = {
@@ -264,7 +305,7 @@ class Trainer:
             "bicubic_psnr_y_db": floor,
         }
         self.journal.write(line, self.validation.picture(net))
-        return (
+        self._say(
             f"step {self.step}: PSNR-Y {ours:.2f} dB, bicubic {floor:.2f} dB "
             f"({ours - floor:+.2f} dB), loss {loss:.4g}"
         )
@@ -283,34 +324,14 @@ class Trainer:
         """Write the newest checkpoint."""
         save_checkpoint(self._state(optimiser=True), self.checkpoint_path)
 
+    def _save_final(self) -> None:
+        state = self._state(optimiser=False)
+        final = dataclasses.replace(state, weights=state.average or state.weights, average={})
+        save_checkpoint(final, self.final_path)
+        if self.grid is not None:
+            write_table(self.grid.table_of(final.network()), self.options.out / "calib.json")
+
 
 def _recipe_fields(options: TrainOptions) -> dict[str, Any]:
     fields = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
     return {**fields, "lr_sizes": list(options.lr_sizes)}
-
-
-@contextlib.contextmanager
-def _interrupt_held_back() -> Iterator[None]:
-    """Ctrl-C during the block is raised at its end. Outside the main thread none can arrive."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if pressed:
-        raise KeyboardInterrupt
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise OptionError(f"training device {name!r} is not usable here: {error}") from error
-    return device

@@ -59,6 +59,8 @@ def test_options_change_a_recipe() -> None:
     assert parsed("--recipe", "paper", "--epochs", "3").epochs == 3
     assert parsed("--lr-sizes", "24,32,64").lr_sizes == (24, 32, 64)
     assert not parsed("--float32").bf16
+    run = parsed("--device", "cuda", "--devices", "4", "--nodes", "2")
+    assert (run.device, run.devices, run.nodes) == ("cuda", 4, 2)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_options_change_a_recipe() -> None:
         {"momentum": 1.0}, {"ema": -0.1}, {"ema": float("nan")}, {"epochs": -1},
         {"clip_norm": float("nan")}, {"lr_sizes": (4,)}, {"lr_sizes": (32.0,)}, {"decay": 0.0},
         {"lr_sizes": (32,), "epochs": 3}, {"lr_sizes": (32,), "augment": False},
-        {"val_data": "test"}, {"test_count": -5},
+        {"val_data": "test"}, {"test_count": -5}, {"devices": 0}, {"nodes": -1},
     ],
     ids=str,
 )  # fmt: skip

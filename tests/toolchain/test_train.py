@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
+import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -17,9 +20,9 @@ import pytest
 import torch
 from PIL import Image
 
+import idrn_trt
 from idrn_trt.errors import ModelError, OptionError, SinkError, TrainingError
 from idrn_trt.options import TrainOptions
-from idrn_trt.toolchain import train
 from idrn_trt.toolchain.checkpoint import load_checkpoint, save_checkpoint
 from idrn_trt.toolchain.export import export_onnx
 from idrn_trt.toolchain.graph import write_model
@@ -95,7 +98,7 @@ def test_a_killed_run_resumes_to_the_bit(finished: Path, faces: Path, tmp_path: 
         "from idrn_trt.toolchain.train import Trainer\n"
         "Trainer(eval(sys.argv[1], {'TrainOptions': TrainOptions, 'PosixPath': Path})).run()"
     )
-    root = Path(train.__file__).parents[2]
+    root = Path(idrn_trt.__file__).parents[1]
     process = subprocess.Popen(
         [sys.executable, "-c", program, repr(options(faces, tmp_path))],
         env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE, text=True,
@@ -206,6 +209,56 @@ def test_final_weights_are_no_checkpoint(finished: Path, faces: Path, tmp_path: 
         Trainer(options(faces, tmp_path, resume=True))
 
 
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("damage", ["cut", "pickle"])
+def test_a_damaged_checkpoint_is_not_resumed(
+    finished: Path, faces: Path, tmp_path: Path, damage: str
+) -> None:
+    """Neither --resume nor --init takes a cut file or a pickle, none of which runs; the file stays."""
+    path, sprung = tmp_path / "checkpoint.safetensors", tmp_path / "sprung"
+    whole = (finished / "checkpoint.safetensors").read_bytes()
+    path.write_bytes(whole[:-100] if damage == "cut" else pickle.dumps(Trap(sprung)))
+    before = path.read_bytes()
+    for changes in ({"resume": True}, {"init": path, "out": tmp_path / "new"}):
+        with pytest.raises(ModelError, match="not a checkpoint"):
+            Trainer(dataclasses.replace(options(faces, tmp_path), **changes))
+    assert path.read_bytes() == before
+    assert not sprung.exists()
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(finished: Path, faces: Path, tmp_path: Path) -> None:
+    """When a checkpoint cannot be written whole the run ends, and goes on from the one before."""
+    trainer = Trainer(options(faces, tmp_path))
+    step = trainer._step
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def stepping(lr: torch.Tensor, hr: torch.Tensor) -> float:
+        if trainer.step == 15:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        return step(lr, hr)
+
+    trainer._step = stepping  # type: ignore[method-assign]
+    try:
+        with pytest.raises(SinkError, match="cannot write checkpoint"):
+            trainer.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_checkpoint(tmp_path / "checkpoint.safetensors").progress["step"] == 10
+    Trainer(options(faces, tmp_path, resume=True)).run()
+    assert same(
+        weights(tmp_path / "weights.safetensors"), weights(finished / "weights.safetensors")
+    )
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(faces: Path, tmp_path: Path) -> None:
     """A learning rate far too high ends in a TrainingError; the last good checkpoint is kept."""
     trainer = Trainer(options(faces, tmp_path, peak_learning_rate=1e30, warmup_steps=0))
@@ -240,35 +293,6 @@ def test_an_unusable_folder_is_known_before_the_first_step(faces: Path, tmp_path
     with pytest.raises(SinkError, match="cannot write checkpoint"):
         trainer.run()
     assert trainer.step == 0
-
-
-def test_an_interrupt_waits_for_the_end_of_a_step() -> None:
-    """SIGINT inside the held-back block arrives after it, and at once again afterwards."""
-    done = []
-
-    def step() -> None:
-        with train._interrupt_held_back():
-            signal.raise_signal(signal.SIGINT)
-            done.append("rest of the block")
-
-    with pytest.raises(KeyboardInterrupt):
-        step()
-    assert done
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-
-
-def test_an_error_in_the_block_is_not_hidden_by_an_interrupt() -> None:
-    """An exception raised while an interrupt is held back goes on as it is."""
-
-    def step() -> None:
-        with train._interrupt_held_back():
-            signal.raise_signal(signal.SIGINT)
-            raise TrainingError("the loss became nan")
-
-    with pytest.raises(TrainingError):
-        step()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_training_works_outside_the_main_thread(
