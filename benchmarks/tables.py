@@ -3,8 +3,8 @@
     python benchmarks/tables.py           write both
     python benchmarks/tables.py --check   exit 1 when either differs from what the reports say
 
-A report is what `idrn-trt bench --json` writes, or an experiment of benchmarks/paper/ with --json; other JSON
-files there are none of this script's.
+A report is what `idrn-trt bench --json` writes, an experiment of benchmarks/paper/ with --json, or what
+benchmarks/pipeline.py --json writes; other JSON files there are none of this script's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from idrn_trt.bench.report import headline, markdown, markdown_table
 from idrn_trt.files import write_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "paper"))
-import _report as experiments  # found in that folder
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import _report as experiments  # found in the first folder
+import pipeline_report  # found in the second
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN = "<!-- begin: python benchmarks/tables.py -->"
@@ -49,14 +51,31 @@ def recorded_experiments(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def results(found: dict[str, dict[str, Any]], repeated: dict[str, dict[str, Any]]) -> str:
-    """The text of RESULTS.md: speed first, then the paper's experiments."""
+def recorded_pipelines(folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> what benchmarks/pipeline.py wrote, by name. Raises SourceError for a damaged one."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        if json.loads(path.read_bytes()).get("kind") == pipeline_report.KIND:
+            found[path.name] = pipeline_report.read(path)
+    return found
+
+
+def results(
+    found: dict[str, dict[str, Any]],
+    repeated: dict[str, dict[str, Any]],
+    pipelines: dict[str, dict[str, Any]],
+) -> str:
+    """The text of RESULTS.md: speed first, then what is around the network, then the paper's experiments."""
     head = (
         "# Recorded results\n\n"
         "Written by `python benchmarks/tables.py` from the JSON in `results/`; do not edit. Every number "
         "is of the machine named above it.\n\n"
     )
     parts = [f"## {name.removesuffix('.json')}\n\n{markdown(r)}" for name, r in found.items()]
+    parts += [
+        f"## {name.removesuffix('.json')}\n\n{pipeline_report.markdown(r)}"
+        for name, r in pipelines.items()
+    ]
     parts += [
         f"## {name.removesuffix('.json')}\n\n{experiments.markdown(r)}"
         for name, r in repeated.items()
@@ -114,7 +133,7 @@ def wanted(root: Path) -> dict[Path, str]:
     found, repeated = reports(folder), recorded_experiments(folder)
     readme = root / "README.md"
     return {
-        root / "benchmarks" / "RESULTS.md": results(found, repeated),
+        root / "benchmarks" / "RESULTS.md": results(found, repeated, recorded_pipelines(folder)),
         readme: with_table(readme.read_text(encoding="utf-8"), readme_table(found)),
     }
 

@@ -10,6 +10,20 @@ from pathlib import Path
 from idrn_trt.errors import SinkError
 
 
+def is_folder(path: Path | str) -> bool:
+    """Whether there is a folder of that name; no error for a name that the system does not take."""
+    return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises for one that is too long)
+
+
+def exists(path: Path | str) -> bool:
+    """Whether there is anything of that name; likewise."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+# Bytes; most file systems allow 255 for the whole name.
+_LONGEST_PART_STEM = 200
+
+
 @contextlib.contextmanager
 def replacing(path: Path, what: str) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it becomes `path` when the block ends well.
@@ -18,7 +32,9 @@ def replacing(path: Path, what: str) -> Iterator[Path]:
     `what` could not be written ("picture", "model file"); however the block ends, an older file at
     `path` stays whole and nothing else is left.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A name may be as long as the system allows; the temporary one must not be longer.
+    stem = path.name if len(os.fsencode(path.name)) < _LONGEST_PART_STEM else path.name[:40]
+    part = path.with_name(f".{stem}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part

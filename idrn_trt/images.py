@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from idrn_trt.errors import OptionError, SourceError
-from idrn_trt.files import replacing
+from idrn_trt.errors import OptionError, SinkError, SourceError
+from idrn_trt.files import exists, is_folder, replacing
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -57,10 +58,10 @@ def find_images(inputs: list[str]) -> list[Source]:
 
 def _expand(text: str) -> Iterator[Source]:
     path = Path(text)
-    if path.is_dir():
+    if is_folder(path):
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in READ_SUFFIXES)
         files = [Source(p, p.relative_to(path)) for p in inside if p.is_file()]
-    elif not path.exists() and glob.has_magic(text):
+    elif not exists(path) and glob.has_magic(text):
         matches = sorted(Path(p) for p in glob.glob(text, recursive=True))
         files = [Source(p, Path(p.name)) for p in matches if p.is_file()]
     else:
@@ -225,16 +226,34 @@ def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
     check_writable_name(path)
     suffix = path.suffix.lower()
     fitting, lost = _fitting(picture, suffix)
-    with replacing(path, "picture") as part:
-        fitting.save(part, **_settings(picture, suffix))
+    with replacing(path, "picture") as part, part.open("wb") as file:
+        _save(fitting, file, _settings(picture, suffix))
     return lost
 
 
 def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
-    """The bytes of a file with that ending, one of WRITE_SUFFIXES."""
+    """The bytes of a file with that ending, one of WRITE_SUFFIXES. Raises SinkError."""
     target = io.BytesIO()
-    _fitting(picture, suffix)[0].save(target, **_settings(picture, suffix))
+    try:
+        _save(_fitting(picture, suffix)[0], target, _settings(picture, suffix))
+    except OSError as error:
+        raise SinkError(f"cannot make a {suffix} file: {_reason(error)}") from error
     return target.getvalue()
+
+
+def _save(image: Image.Image, file: BinaryIO, settings: dict[str, Any]) -> None:
+    """Raises OSError, whatever the encoder's own way is to say that a picture or profile is too large."""
+    try:
+        image.save(file, **settings)
+    except (
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        MemoryError,
+        SystemError,
+        struct.error,
+    ) as error:
+        raise OSError(str(error) or type(error).__name__) from error
 
 
 def _fitting(picture: Picture, suffix: str) -> tuple[Image.Image, tuple[str, ...]]:

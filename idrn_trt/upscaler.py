@@ -71,11 +71,12 @@ class Upscaler:
         """Why a slower path was taken, one sentence each."""
         return list(self.engine.notes)
 
-    def upscale(self, frame: UInt8) -> Result:
+    def upscale(self, frame: UInt8, *, whole: bool = True) -> Result:
         """The frame at its output size with every face made by the network.
 
         frame: uint8 RGB (H, W, 3); OpenCV's pictures are BGR: pass `bgr[..., ::-1]`. It is read only
-        and not kept. Raises OptionError for anything else.
+        and not kept. whole: False makes the faces only, and the result's frame is the one given.
+        Raises OptionError for anything else.
         """
         frame = _checked(frame)
         clock = _Clock()
@@ -91,7 +92,7 @@ class Upscaler:
             for (face, window), lr, sr in zip(placed, crops, pictures, strict=True)
         ]
         with clock.stage("paste"):
-            picture = self._compose(frame, results)
+            picture = self._compose(frame, results) if whole else frame
         return Result(picture, results, too_large, clock.times_ms())
 
     def _run(self, windows: Sequence[Window], crops: Sequence[UInt8]) -> list[UInt8]:

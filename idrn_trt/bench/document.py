@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,8 @@ from idrn_trt.errors import SourceError
 FORMAT = 1
 KIND = "idrn_trt latency report"
 _LARGEST_BYTES = 256 << 20
+# A nanosecond and eleven days: any ratio of two is a number to reckon with.
+_SHORTEST_MS, _LONGEST_MS = 1e-6, 1e9
 
 Document = dict[str, Any]
 
@@ -62,11 +63,13 @@ def check_report(document: Any) -> None:
     for number, row in enumerate(document["rows"]):
         if not isinstance(row, dict):
             raise ValueError(f"row {number} is no object")  # noqa: TRY004 (a bad value of JSON)
-        _demand(row, _ROW, f"row {number}")
-        if not all(_is_block(block) for block in row["blocks_ms"]):
-            raise ValueError(f"row {number} has times that are no positive numbers")
-        if len({len(block) for block in row["blocks_ms"]}) > 1:
-            raise ValueError(f"row {number} has blocks of different lengths")
+        _demand({"sha256": "", **row}, {**_ROW, "sha256": str}, f"row {number}")
+        _check_blocks(row["blocks_ms"], f"row {number}")
+    _demand({"versions": {}, **document}, {"versions": dict}, "the report")
+    if document.get("control") is not None:
+        _demand(document, {"control": dict}, "the report")
+        _demand(document["control"], {"blocks_ms": list}, "the control")
+        _check_blocks(document["control"]["blocks_ms"], "the control", fewest=1)
 
 
 def measured(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -101,11 +104,20 @@ def _demand(value: Mapping[str, Any], fields: Mapping[str, type], where: str) ->
             raise ValueError(f"{where} has no {name!r} of type {kind.__name__}")  # noqa: TRY004
 
 
+def _check_blocks(blocks: list[Any], where: str, fewest: int = 0) -> None:
+    if len(blocks) < fewest:
+        raise ValueError(f"{where} has no times")
+    if not all(_is_block(block) for block in blocks):
+        raise ValueError(f"{where} has times that are no positive numbers from 1e-6 to 1e9 ms")
+    if len({len(block) for block in blocks}) > 1:
+        raise ValueError(f"{where} has blocks of different lengths")
+
+
 def _is_block(block: Any) -> bool:
     return (
         isinstance(block, list)
         and len(block) > 0
-        and all(type(v) in {int, float} and math.isfinite(v) and v > 0 for v in block)
+        and all(type(v) in {int, float} and _SHORTEST_MS <= v <= _LONGEST_MS for v in block)
     )
 
 

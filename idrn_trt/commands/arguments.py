@@ -20,6 +20,15 @@ def out_size(text: str) -> tuple[int, int] | None:
     return width_height
 
 
+def seconds(text: str) -> float:
+    """Seconds of a text such as 90, 12.5, 1:30 or 1:02:03.5."""
+    match = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,2}):)?(\d{1,9}(?:\.\d{1,9})?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither seconds nor [HOURS:]MINUTES:SECONDS")
+    hours, minutes, rest = match[1] or 0, match[2] or 0, match[3]
+    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+
 def add_model_argument(parser: argparse._ActionsContainer) -> None:
     """--model."""
     parser.add_argument(
@@ -32,11 +41,12 @@ def add_engine_arguments(parser: argparse._ActionsContainer) -> None:
     """--engine, --precision and --threads."""
     parser.add_argument(
         "--engine", default="auto", metavar="NAME",
-        help="openvino, onnxruntime or bicubic; auto takes the first that works here",
+        help="openvino, onnxruntime, bicubic, or tensorrt (an NVIDIA GPU, only when named); auto takes "
+        "the first of the first two that works here",
     )  # fmt: skip
     parser.add_argument(
         "--precision", default="auto", metavar="NAME",
-        help="fp32, bf16 or int8; auto takes the fastest of the model's files here",
+        help="fp32, fp16, bf16 or int8; auto takes the fastest of the model's files here",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
 

@@ -1,24 +1,26 @@
-"""`idrn-trt upscale`: pictures in, the same pictures with clear faces out."""
+"""`idrn-trt upscale`: pictures and videos in, the same with clear faces out."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idrn_trt.commands.arguments import add_upscaler_arguments, upscaler_arguments
+from idrn_trt.commands.arguments import add_upscaler_arguments, seconds, upscaler_arguments
 from idrn_trt.errors import OptionError, SinkError, SourceError
-from idrn_trt.tables import table
+from idrn_trt.files import exists, is_folder
 from idrn_trt.types import VIEWS
 
 if TYPE_CHECKING:
+    from idrn_trt.commands._upscale_report import Report
     from idrn_trt.images import Source
-    from idrn_trt.types import Result
     from idrn_trt.upscaler import Upscaler
+    from idrn_trt.video.find import Input
+    from idrn_trt.video.options import VideoOptions
+    from idrn_trt.video.pipeline import FrameDone
 
 EPILOG = """\
 examples:
@@ -27,8 +29,11 @@ examples:
   idrn-trt upscale 'shots/*.png' -o clear/        a pattern or a folder into a folder
   idrn-trt upscale photo.jpg --view side-by-side  bicubic left, ours right
   idrn-trt upscale photo.jpg --json -             boxes, scores and stage times for a program
+  idrn-trt upscale - < photo.jpg > clear.png      a picture through a pipe, always as PNG
+  idrn-trt upscale clip.mkv                       writes clip.sr.mp4, with its sound
+  idrn-trt upscale clip.mkv -o clear.mkv --start 1:30 --duration 20
 
-exit codes: 0 all done, 1 some picture failed (the others are done), 2 wrong usage, 130 interrupted
+exit codes: 0 all done, 1 some file failed (the others are done), 2 wrong usage, 130 interrupted
 """
 
 
@@ -36,15 +41,22 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add this verb to the command line."""
     parser = verbs.add_parser(
         "upscale",
-        help="upscale pictures, their faces by the network",
-        description="Upscale pictures: faces by the network, the rest by bicubic interpolation.",
+        help="upscale pictures and videos, their faces by the network",
+        description="Upscale pictures and videos: faces by the network, the rest by bicubic "
+        "interpolation.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture, folder or pattern")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="picture, video, folder or pattern; - is a picture on standard input",
+    )
     parser.add_argument(
         "-o", "--output", metavar="OUTPUT",
-        help="file (one input) or folder; default: NAME.sr.png beside each input",
+        help="file (one input) or folder; default: NAME.sr.png or NAME.sr.mp4 beside each input; - is "
+        "standard output",
     )  # fmt: skip
     parser.add_argument(
         "--view", choices=VIEWS, default="frame", help="what to write (default: frame)"
@@ -54,201 +66,253 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument(
         "--max-pixels", type=int, metavar="N",
-        help="refuse larger pictures (default: 100,000,000), against decompression bombs",
+        help="refuse larger pictures and frames (default: 100,000,000), against decompression bombs",
     )  # fmt: skip
+    _add_video_arguments(parser)
     add_upscaler_arguments(parser)
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Upscale every input; a picture that fails is reported and the rest goes on."""
-    from tqdm import tqdm
+def _add_video_arguments(parser: argparse.ArgumentParser) -> None:
+    video = parser.add_argument_group("videos")
+    video.add_argument(
+        "--codec", metavar="NAME",
+        help="h264 (default; in .webm vp9), hevc, av1, vp9, hardware for this machine's H.264 encoder, "
+        "or an encoder's own name, such as ffv1 (lossless)",
+    )  # fmt: skip
+    video.add_argument(
+        "--crf",
+        type=int,
+        metavar="N",
+        help="quality, lower is better and larger (default: 18, h264)",
+    )
+    video.add_argument(
+        "--preset", metavar="NAME", help="the encoder's speed (default: veryfast, h264)"
+    )
+    video.add_argument(
+        "--start", type=seconds, metavar="TIME", help="begin there: seconds or [H:]MM:SS"
+    )
+    video.add_argument("--duration", type=seconds, metavar="TIME", help="and go on for so long")
+    video.add_argument(
+        "--thumbnail", action="store_true",
+        help="also write NAME.thumb.jpg, the frame that shows most of faces",
+    )  # fmt: skip
 
-    from idrn_trt.images import DEFAULT_MAX_PIXELS, find_images
+
+def run(args: argparse.Namespace) -> int:
+    """Upscale every input; one that fails is reported and the rest goes on."""
+    from idrn_trt.commands._upscale_pictures import STDOUT, goes_to_stdout, inputs_of
+    from idrn_trt.commands._upscale_report import Report
     from idrn_trt.upscaler import Upscaler
 
-    max_pixels = DEFAULT_MAX_PIXELS if args.max_pixels is None else args.max_pixels
-    if max_pixels < 1:
-        raise OptionError(f"--max-pixels must be at least 1, got {max_pixels!r}")
-    sources = find_images(args.inputs)
-    targets = _targets(sources, args.output)
+    max_pixels = _max_pixels(args)
+    inputs = inputs_of(args)
+    to_stdout = goes_to_stdout(args, inputs)
+    targets = [STDOUT] if to_stdout else _targets(inputs, args.output)
+    options = _video_options(args, inputs, targets, max_pixels)
     start = time.perf_counter()
-    frames: list[dict[str, Any]] = []
-    interrupted = False
-    with Upscaler(**upscaler_arguments(args)) as upscaler:
+    tables = sys.stderr if to_stdout else sys.stdout
+    with Report(args.json, tables) as report, Upscaler(**upscaler_arguments(args)) as upscaler:
         for note in upscaler.notes:
             print(f"note: {note}", file=sys.stderr)
-        pairs = list(zip(sources, targets, strict=True))
-        bar = tqdm(pairs, unit="picture", disable=len(pairs) == 1 or None, leave=False)
-        try:
-            for index, (source, target) in enumerate(bar):
-                try:
-                    frames.append(_one(upscaler, source, target, args.view, max_pixels, index))
-                except (SourceError, SinkError) as error:
-                    bar.write(f"idrn-trt: {error}", file=sys.stderr)
-                    frames.append(_failed(index, source, error))
-        except KeyboardInterrupt:
-            interrupted = True
-        summary = _summary(upscaler, frames, len(sources), time.perf_counter() - start)
-    _report(args.json, summary, frames)
+        job = _Job(upscaler, args.view, max_pixels, options, report, thumbnail=args.thumbnail)
+        interrupted = job.all(list(zip(inputs, targets, strict=True)))
+        summary = report.summary(upscaler, inputs, time.perf_counter() - start)
+        report.write(summary)
     if interrupted:
         raise KeyboardInterrupt
     return 1 if summary["failed"] else 0
 
 
-def _targets(sources: list[Source], output: str | None) -> list[Path]:
-    """Where each result goes. Raises OptionError before any work when two would be one file."""
-    from idrn_trt.images import WRITE_SUFFIXES, check_writable_name
+class _Job:
+    """The inputs of one command, one after another."""
 
-    if output is None:
-        targets = [s.path.with_name(s.path.stem + ".sr.png") for s in sources]
-    else:
-        place = Path(output)
-        # "clear.jpg" is a file, "clear", "clear/" and "v1.2" are folders; so is what exists as one.
-        as_file = place.suffix.lower() in WRITE_SUFFIXES and not output.endswith(os.sep)
-        if len(sources) == 1 and as_file and not place.is_dir():
-            targets = [place]
-        elif place.is_file() or (as_file and not place.is_dir()):
-            raise OptionError(
-                f"{len(sources)} pictures cannot go to the one file {output!r}: give a folder"
+    def __init__(
+        self,
+        upscaler: Upscaler,
+        view: str,
+        max_pixels: int,
+        options: VideoOptions | None,
+        report: Report,
+        *,
+        thumbnail: bool,
+    ) -> None:
+        self._upscaler = upscaler
+        self._view = view
+        self._max_pixels = max_pixels
+        self._options = options
+        self._report = report
+        self._thumbnail = thumbnail
+
+    def all(self, pairs: list[tuple[Input, Path]]) -> bool:
+        """Do them; True when Ctrl-C ended it."""
+        from tqdm import tqdm
+
+        bar = tqdm(pairs, unit="file", disable=len(pairs) == 1 or None, leave=False)
+        try:
+            for index, (item, target) in enumerate(bar):
+                try:
+                    if self._one(index, item, target):
+                        return True
+                except (SourceError, SinkError) as error:
+                    tqdm.write(f"idrn-trt: {error}", file=sys.stderr)
+                    self._report.failed(index, item, error)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _one(self, index: int, item: Input, target: Path) -> bool:
+        if item.video:
+            return self._clip(item.source, target)
+        self._picture(index, item.source, target)
+        return False
+
+    def _picture(self, index: int, source: Source, target: Path) -> None:
+        from tqdm import tqdm
+
+        from idrn_trt.commands._upscale_pictures import upscale_picture
+
+        entry = upscale_picture(self._upscaler, source, target, self._view, self._max_pixels)
+        for line in self._report.picture({"index": index, **entry}):
+            tqdm.write(line, file=sys.stderr)
+
+    def _clip(self, source: Source, target: Path) -> bool:
+        """Do a video; True when Ctrl-C ended it."""
+        from tqdm import tqdm
+
+        from idrn_trt.video.pipeline import upscale_clip
+
+        with tqdm(desc=source.path.name, unit="frame", disable=None, leave=False) as bar:
+
+            def opened(expected_frames: int) -> None:
+                bar.reset(total=expected_frames or None)
+
+            def made(frame: FrameDone) -> None:
+                bar.update()
+                self._report.frame(source, target, frame)
+
+            done = upscale_clip(
+                source.path,
+                target,
+                self._upscaler,
+                self._options,
+                on_open=opened,
+                on_frame=made,
             )
-        else:
-            targets = [place / s.relative.with_suffix(".png") for s in sources]
+        thumbnail = self._write_thumbnail(target, done.preview) if self._thumbnail else None
+        for line in self._report.clip(done, thumbnail):
+            tqdm.write(line, file=sys.stderr)
+        return done.interrupted
+
+    @staticmethod
+    def _write_thumbnail(target: Path, preview: Any) -> Path | None:
+        from idrn_trt.images import write_image
+
+        if preview is None:
+            return None
+        path = target.with_name(f"{target.stem}.thumb.jpg")
+        write_image(path, preview)
+        return path
+
+
+def _max_pixels(args: argparse.Namespace) -> int:
+    from idrn_trt.images import DEFAULT_MAX_PIXELS
+
+    chosen: int = DEFAULT_MAX_PIXELS if args.max_pixels is None else args.max_pixels
+    if chosen < 1:
+        raise OptionError(f"--max-pixels must be at least 1, got {chosen!r}")
+    return chosen
+
+
+def _video_options(
+    args: argparse.Namespace, inputs: list[Input], targets: list[Path], max_pixels: int
+) -> VideoOptions | None:
+    """The options for videos, tried on each of their containers before any work; None without one."""
+    wishes = ("codec", "crf", "preset", "start", "duration")
+    named = [f"--{name}" for name in wishes if getattr(args, name) is not None]
+    named += ["--thumbnail"] * args.thumbnail
+    if not any(item.video for item in inputs):
+        if named:
+            raise OptionError(f"{', '.join(named)}: for videos, and there is none among the inputs")
+        return None
+    from idrn_trt.video.encoders import choose_encoder, container_of
+    from idrn_trt.video.options import VideoOptions
+
+    options = VideoOptions(
+        view=args.view,
+        codec=args.codec or "auto",
+        crf=args.crf,
+        preset=args.preset,
+        start_s=args.start or 0.0,
+        duration_s=args.duration,
+        max_pixels=max_pixels,
+        threads=args.threads,
+    )
+    videos = [target for item, target in zip(inputs, targets, strict=True) if item.video]
+    for container in {container_of(target) for target in videos}:
+        encoder, _ = choose_encoder(options.codec, container)
+        encoder.options(options.crf, options.preset)
+    return options
+
+
+def _targets(inputs: list[Input], output: str | None) -> list[Path]:
+    """Where each result goes. Raises OptionError before any work when two would be one file."""
+    if output is None:
+        targets = [
+            item.source.path.with_name(f"{item.source.path.stem}.sr{_ending(item)}")
+            for item in inputs
+        ]
+    else:
+        targets = _named_targets(inputs, output)
     seen: dict[Path, Source] = {}
-    for source, target in zip(sources, targets, strict=True):
-        check_writable_name(target)
+    for item, target in zip(inputs, targets, strict=True):
+        source = item.source
+        _check_name(item, target)
         other = seen.setdefault(target.absolute(), source)
         if other is not source:
             raise OptionError(
                 f"{str(other.path)!r} and {str(source.path)!r} would both be written to "
                 f"{str(target)!r}: give their folders instead of the files, or run them apart"
             )
-        if target.exists() and source.path.exists() and target.samefile(source.path):
+        if _same_file(target, source.path):
             raise OptionError(f"the result would overwrite its input {str(target)!r}")
     return targets
 
 
-def _one(
-    upscaler: Upscaler, source: Source, target: Path, view: str, max_pixels: int, index: int
-) -> dict[str, Any]:
-    from idrn_trt.images import read_image, write_image
-    from idrn_trt.views import compose
-
-    frame = read_image(source.path, max_pixels)
-    result = upscaler.upscale(frame)
-    picture = compose(view, frame, result)
-    if picture is not None:
-        write_image(target, picture)
-    height, width = frame.shape[:2]
-    return {
-        "index": index,
-        "time_s": 0.0,
-        "input": str(source.path),
-        "output": None if picture is None else str(target),
-        "size": [width, height],
-        "output_size": None if picture is None else [picture.shape[1], picture.shape[0]],
-        **_faces(result),
-    }
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one is not there, or cannot be
+        return False
 
 
-def _faces(result: Result) -> dict[str, Any]:
-    return {
-        "faces": [
-            {
-                "box": [round(v, 2) for v in (f.box.x, f.box.y, f.box.w, f.box.h)],
-                "score": round(f.score, 4),
-                "window": [f.window.x, f.window.y, f.window.side],
-            }
-            for f in result.faces
-        ],
-        "too_large": len(result.too_large),
-        "times_ms": {stage: round(ms, 3) for stage, ms in result.times_ms.items()},
-    }
+def _named_targets(inputs: list[Input], output: str) -> list[Path]:
+    from idrn_trt.images import WRITE_SUFFIXES
+    from idrn_trt.video.encoders import CONTAINERS
 
-
-def _failed(index: int, source: Source, error: Exception) -> dict[str, Any]:
-    return {
-        "index": index, "time_s": 0.0, "input": str(source.path), "output": None,
-        "faces": [], "times_ms": {}, "error": str(error),
-    }  # fmt: skip
-
-
-def _summary(
-    upscaler: Upscaler, frames: list[dict[str, Any]], wanted: int, seconds: float
-) -> dict[str, Any]:
-    spec = upscaler.engine.spec
-    failed = sum("error" in frame for frame in frames)
-    return {
-        "pictures": wanted,
-        "done": len(frames) - failed,
-        "failed": failed,
-        "not_started": wanted - len(frames),
-        "faces": sum(len(frame["faces"]) for frame in frames),
-        "without_face": sum("error" not in f and not f["faces"] for f in frames),
-        "too_large": sum(frame.get("too_large", 0) for frame in frames),
-        "seconds": round(seconds, 3),
-        "model": spec.model,
-        "engine": spec.engine,
-        "precision": spec.precision,
-        "detector": upscaler.detector.name,
-        "notes": upscaler.notes,
-    }
-
-
-def _report(json_file: str | None, summary: dict[str, Any], frames: list[dict[str, Any]]) -> None:
-    if json_file is not None:
-        text = json.dumps({"summary": summary, "frames": frames}, indent=1, ensure_ascii=False)
-        if json_file == "-":
-            print(text)
-            return
-        from idrn_trt.files import write_text
-
-        write_text(Path(json_file), text + "\n")
-    print(_text(summary, frames))
-
-
-STAGES = ("detect", "window", "engine", "paste", "total")
-
-
-def _text(summary: dict[str, Any], frames: list[dict[str, Any]]) -> str:
-    rows = [
-        (
-            frame["input"], "x".join(map(str, frame["size"])),
-            "x".join(map(str, frame["output_size"])) if frame["output_size"] else "-",
-            len(frame["faces"]),
-            ",".join(str(f["window"][2]) for f in frame["faces"][:4]) or "-",
-            *(f"{frame['times_ms'][stage]:.1f}" for stage in STAGES),
-            frame["output"] or "-",
+    if not output:
+        raise OptionError("-o is an empty text: expected a file or folder")
+    place = Path(output)
+    # "clear.jpg" is a file, "clear", "clear/" and "v1.2" are folders; so is what exists as one.
+    as_file = place.suffix.lower() in {*WRITE_SUFFIXES, *CONTAINERS} and not output.endswith(os.sep)
+    if len(inputs) == 1 and as_file and not is_folder(place):
+        return [place]
+    if not is_folder(place) and (as_file or exists(place)):
+        raise OptionError(
+            f"{len(inputs)} inputs cannot go to the one file {output!r}: give a folder"
         )
-        for frame in frames
-        if "error" not in frame
-    ]  # fmt: skip
-    heads = (
-        "picture",
-        "size",
-        "out",
-        "faces",
-        "windows px",
-        *(f"{s} ms" for s in STAGES),
-        "result",
-    )
-    lines = [table(heads, rows)] if rows else []
-    if summary["faces"]:
-        lines.append("engine ms includes compiling where a window size comes up for the first time")
-    lines.append(
-        f"{summary['done']} of {summary['pictures']} pictures, {summary['faces']} faces, by "
-        f"{summary['model']} on {summary['engine']} {summary['precision']}, "
-        f"faces found by {summary['detector']}"
-    )
-    if summary["without_face"]:
-        lines.append(
-            f"{summary['without_face']} without a face found: upscaled by interpolation only "
-            "(a smaller --min-face-px or another --detector may find more)"
-        )
-    if summary["too_large"]:
-        lines.append(
-            f"{summary['too_large']} faces larger than the largest window left as they are"
-        )
-    if summary["failed"]:
-        lines.append(f"{summary['failed']} failed, see above")
-    return "\n".join(lines)
+    return [place / item.source.relative.with_suffix(_ending(item)) for item in inputs]
+
+
+def _ending(item: Input) -> str:
+    return ".mp4" if item.video else ".png"
+
+
+def _check_name(item: Input, target: Path) -> None:
+    from idrn_trt.images import check_writable_name
+    from idrn_trt.video.encoders import container_of
+
+    if item.video:
+        container_of(target)
+    else:
+        check_writable_name(target)

@@ -1,0 +1,188 @@
+"""One picture of `idrn-trt upscale`: read, upscaled, and written with all else that was in it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from idrn_trt.commands._upscale_report import faces_entry
+from idrn_trt.errors import OptionError, SinkError, SourceError
+from idrn_trt.faces.layout import background
+from idrn_trt.images import (
+    Picture,
+    Source,
+    encode_picture,
+    parse_picture,
+    read_picture,
+    write_picture,
+)
+from idrn_trt.types import Result
+from idrn_trt.upscaler import Upscaler
+from idrn_trt.video.find import Input, find_inputs
+from idrn_trt.views import compose
+
+UInt8 = npt.NDArray[np.uint8]
+
+# Told from files of that name ("./-") by being these very objects.
+STDIN = Source(Path("-"), Path("stdin"))
+STDOUT = Path("-")
+
+# A file of DEFAULT_MAX_PIXELS in 16-bit RGBA, not compressed, is 800 MB; /dev/zero never ends.
+_MOST_STDIN_BYTES = 1 << 30
+# As far as a cubic kernel and a window's context reach from a visible pixel.
+_HALO_PX = 4
+
+
+def inputs_of(args: argparse.Namespace) -> list[Input]:
+    """What the command line names. Raises OptionError, also for "-" among others."""
+    if "-" not in args.inputs:
+        return find_inputs(args.inputs)
+    if len(args.inputs) > 1:
+        raise OptionError("'-' is standard input and stands alone: run the other inputs apart")
+    return [Input(STDIN, video=False)]
+
+
+def goes_to_stdout(args: argparse.Namespace, inputs: list[Input]) -> bool:
+    """Whether the result is written to standard output. Raises OptionError where it cannot be."""
+    from_stdin = inputs[0].source is STDIN
+    if args.output != "-" and not (from_stdin and args.output is None):
+        return False
+    if args.output is None and _is_terminal(sys.stdout):
+        raise OptionError(
+            "standard input has no name to call its result by, and standard output is a terminal: "
+            "give -o FILE, or lead the output into a file or a pipe"
+        )
+    if len(inputs) > 1 or inputs[0].video:
+        what = "a video" if len(inputs) == 1 else f"{len(inputs)} inputs"
+        raise OptionError(f"standard output takes one picture, not {what}: give -o FILE or FOLDER")
+    if args.json == "-":
+        raise OptionError(
+            "the result and --json cannot both go to standard output: give one a file"
+        )
+    return True
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())
+
+
+def upscale_picture(
+    upscaler: Upscaler, source: Source, target: Path, view: str, max_pixels: int
+) -> dict[str, Any]:
+    """Do one picture; its entry of the JSON. Raises SourceError or SinkError.
+
+    source may be STDIN, target may be STDOUT. "notes" of the entry: what the result has not kept.
+    """
+    picture = _read(source, max_pixels)
+    rgb = without_halo(picture.rgb, picture.alpha)
+    height, width = rgb.shape[:2]
+    try:
+        result = upscaler.upscale(rgb)
+        made = shown(view, picture, rgb, result)
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        raise SinkError(
+            f"not enough memory for the result of {str(source.path)!r}, {width}x{height}: "
+            "give a smaller --out-size or --frame-scale"
+        ) from error
+    notes = list(picture.notes)
+    if made is None:
+        notes.append("no face found, so there is none to show: nothing written")
+    else:
+        if picture.alpha is not None and made.alpha is None:
+            notes.append(f"the result is without transparency, which --view {view} does not show")
+        lost = _write(target, made)
+        notes += [f"the result is without {clause}" for clause in lost]
+    return {
+        "time_s": 0.0,
+        "input": str(source.path),
+        "output": None if made is None else str(target),
+        "size": [width, height],
+        "output_size": None if made is None else [made.rgb.shape[1], made.rgb.shape[0]],
+        "notes": notes,
+        **faces_entry(result),
+    }
+
+
+def shown(view: str, picture: Picture, rgb: UInt8, result: Result) -> Picture | None:
+    """The result in that view with the picture's transparency, profile and greyness.
+
+    rgb: what was upscaled. Where the view shows the whole frame, its transparency is enlarged as the
+    frame's background is. None for "faces" when there is none.
+    """
+    pixels = compose(view, rgb, result)
+    if pixels is None:
+        return None
+    alpha = None
+    if picture.alpha is not None and view != "faces":
+        height, width = result.frame.shape[:2]
+        alpha = background(picture.alpha, width, height)
+        if view == "side-by-side":
+            alpha = np.hstack([alpha, alpha])
+    return Picture(pixels, alpha, picture.profile, picture.grey)
+
+
+def without_halo(rgb: UInt8, alpha: UInt8 | None) -> UInt8:
+    """The pixels with the colour of the nearest visible one where they are wholly transparent.
+
+    Only next to visible ones. What colour an invisible pixel has is chance, mostly black or white, and
+    enlarging would mix it into the visible edge. Returns rgb itself where there is nothing to do.
+    """
+    if alpha is None or not (hidden := alpha == 0).any() or hidden.all():
+        return rgb
+    distance, labels = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # A label is the number of a visible pixel.
+    colours = np.zeros((int(labels.max()) + 1, 3), np.uint8)
+    colours[labels[~hidden]] = rgb[~hidden]
+    near = hidden & (distance <= _HALO_PX)
+    filled = rgb.copy()
+    filled[near] = colours[labels[near]]
+    return filled
+
+
+def _read(source: Source, max_pixels: int) -> Picture:
+    if source is not STDIN:
+        return read_picture(source.path, max_pixels)
+    try:
+        data = b"" if sys.stdin is None else sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SourceError(f"cannot read standard input: {reason}") from error
+    if len(data) > _MOST_STDIN_BYTES:
+        raise SourceError(
+            f"standard input is longer than {_MOST_STDIN_BYTES >> 20} MiB: give a file's name"
+        )
+    return parse_picture(data, "standard input", max_pixels)
+
+
+def _write(target: Path, picture: Picture) -> tuple[str, ...]:
+    if target is not STDOUT:
+        return write_picture(target, picture)
+    _to_stdout(encode_picture(picture))
+    return ()
+
+
+def _to_stdout(data: bytes) -> None:
+    """Past Python's own buffer, so that nothing of a failed write is left for the exit to try again."""
+    if sys.stdout is None:
+        raise SinkError("cannot write picture to standard output: it is closed")
+    rest = memoryview(data)
+    try:
+        sys.stdout.flush()
+        while rest:
+            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SinkError(f"cannot write picture to standard output: {reason}") from error
