@@ -19,8 +19,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tables import ROOT
-
 from idrn_trt.bench.machine import versions
 from idrn_trt.bench.report import markdown_table
 from idrn_trt.engines import open_engine
@@ -29,6 +27,7 @@ from idrn_trt.quality.evaluate import by_group, evaluate_pictures, folder_pictur
 from idrn_trt.toolchain.degrade import Degradation
 from idrn_trt.toolchain.sources import parse_specs
 
+ROOT = Path(__file__).resolve().parents[1]
 KIND = "idrn_trt models"
 RESULTS = Path("benchmarks") / "results" / "models.json"
 LR_PX = 32
