@@ -39,10 +39,11 @@ GROUPS = {
 
 # What each model is for, and what its card says beyond the figures.
 PURPOSE = {
-    "idrn-d8-w64-x4": "The default model: clean small faces, four times in each direction.",
+    "idrn-d8-w64-x4": "For clean small faces, as the paper has them: four times in each direction.",
     "idrn-d8-w64-x2": "Twice in each direction.",
     "idrn-d8-w64-x3": "Three times in each direction.",
-    "idrn-d8-w64-x4-real": "For webcams and CCTV: four times in each direction, from compressed, noisy and "
+    "idrn-d8-w64-x4-real": "The default model, for webcams and CCTV: four times in each direction, from "
+    "compressed, noisy and "
     "blurred faces.",
     "idrn-d12-w64-x4-fast": "The fastest at four times in each direction: every convolution runs at low "
     "resolution.",

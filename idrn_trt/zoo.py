@@ -35,7 +35,8 @@ __all__ = [
     "search_path",
 ]
 
-DEFAULT_MODEL = "idrn-d8-w64-x4"
+# docs/decisions/009: what cameras give is compressed and noisy.
+DEFAULT_MODEL = "idrn-d8-w64-x4-real"
 DEFAULT_SCALE = 4
 
 _PACKAGE = Path(__file__).resolve().parent

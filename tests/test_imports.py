@@ -21,7 +21,7 @@ HEAVY = (
 )  # fmt: skip
 # What a plain `pip install .` does not bring.
 OPTIONAL = (
-    "av", "lightning_fabric", "onnx", "onnxruntime", "onnxsim", "pycuda", "safetensors", "skimage",
+    "lightning_fabric", "onnx", "onnxruntime", "onnxsim", "pycuda", "safetensors", "skimage",
     "tensorrt", "torch",
 )  # fmt: skip
 

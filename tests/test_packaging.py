@@ -16,7 +16,7 @@ import idrn_trt
 from idrn_trt._imports import explain_import_error
 
 ROOT = Path(idrn_trt.__file__).parents[1]
-MODEL = "idrn-d8-w64-x4"
+MODELS = ("idrn-d8-w64-x4", "idrn-d8-w64-x4-real")
 LARGEST_WHEEL_BYTES = 12_000_000
 
 
@@ -47,17 +47,16 @@ def metadata(wheel: zipfile.ZipFile) -> email.message.Message:
     return email.message_from_bytes(wheel.read(name))
 
 
-def test_the_wheel_holds_the_package_and_the_default_model_only(wheel: zipfile.ZipFile) -> None:
-    """Every source file, py.typed, and of the default model what the runtime needs."""
+def test_the_wheel_holds_the_package_and_two_models_only(wheel: zipfile.ZipFile) -> None:
+    """Every source file, py.typed, and of the default and the paper's model what the runtime needs."""
     package = ROOT / "idrn_trt"
     sources = {f"idrn_trt/{p.relative_to(package).as_posix()}" for p in package.rglob("*.py")}
     carried = {n for n in wheel.namelist() if ".dist-info/" not in n}
     models = {n for n in carried if n.startswith("idrn_trt/_models/")}
     assert carried - models == sources | {"idrn_trt/py.typed"}
 
-    folder = f"idrn_trt/_models/{MODEL}"
-    needed = {f"{folder}/{name}" for name in ("README.md", "manifest.json", "model.onnx")}
-    assert needed <= models <= needed | {f"{folder}/model.int8-cpu.onnx"}
+    files = ("README.md", "manifest.json", "model.onnx", "model.int8-cpu.onnx")
+    assert models == {f"idrn_trt/_models/{name}/{file}" for name in MODELS for file in files}
 
 
 def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
@@ -94,10 +93,10 @@ def test_the_metadata_follows_the_source(metadata: email.message.Message) -> Non
 
 
 def test_the_plain_install_is_light(metadata: email.message.Message) -> None:
-    """Without an extra: the five runtime packages, OpenCV below 5 for its Haar cascades."""
+    """Without an extra: the six runtime packages, OpenCV below 5 for its Haar cascades."""
     plain = [r for r in metadata.get_all("Requires-Dist", []) if "extra ==" not in r]
     names = {re.split(r"[^\w-]", requirement)[0] for requirement in plain}
-    assert names == {"numpy", "opencv-python", "openvino", "pillow", "tqdm"}
+    assert names == {"av", "numpy", "opencv-python", "openvino", "pillow", "tqdm"}
     assert [r for r in plain if r.startswith("opencv")] == ["opencv-python<5,>=4.8"]
 
 
