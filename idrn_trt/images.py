@@ -27,6 +27,11 @@ READ_SUFFIXES = frozenset(
     }
 )  # fmt: skip
 WRITE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif"})
+# What Pillow's decoders and encoders raise besides OSError, on hostile files and impossible sizes.
+_CODEC_ERRORS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, SyntaxError, SystemError,
+    TypeError, ValueError, struct.error,
+)  # fmt: skip
 # Formats that have no place for them; what a picture has of it is then dropped, and that is said.
 _WITHOUT_ALPHA = frozenset({".jpg", ".jpeg", ".bmp"})
 _WITHOUT_PROFILE = frozenset({".bmp"})
@@ -125,8 +130,7 @@ def _as_source_errors(name: str) -> Iterator[None]:
         raise SourceError(f"cannot read picture {name}: not enough memory") from error
     except OSError as error:
         raise SourceError(f"cannot read picture {name}: {_reason(error)}") from error
-    except (ValueError, SyntaxError, IndexError, TypeError, EOFError, ArithmeticError) as error:
-        # What Pillow's decoders raise on hostile files besides OSError.
+    except _CODEC_ERRORS as error:
         raise SourceError(f"cannot read picture {name}: corrupt ({error})") from error
 
 
@@ -164,7 +168,7 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
             rgb=np.array(upright.convert("RGB")),
             alpha=alpha,
             profile=profile or None,
-            grey=upright.mode in _GREY,
+            grey=upright.mode in {*_GREY, "I", "F"},
             notes=notes,
         )
 
@@ -245,14 +249,7 @@ def _save(image: Image.Image, file: BinaryIO, settings: dict[str, Any]) -> None:
     """Raises OSError, whatever the encoder's own way is to say that a picture or profile is too large."""
     try:
         image.save(file, **settings)
-    except (
-        ValueError,
-        TypeError,
-        ArithmeticError,
-        MemoryError,
-        SystemError,
-        struct.error,
-    ) as error:
+    except (*_CODEC_ERRORS, MemoryError) as error:
         raise OSError(str(error) or type(error).__name__) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,8 +14,8 @@ QatTarget = Literal["int8-cpu", "int8-trt"]
 
 def _positive(owner: str, **values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
-            raise OptionError(f"{owner}: {name} must be above 0, got {value!r}")
+        if not 0 < value < math.inf:  # NaN is refused too
+            raise OptionError(f"{owner}: {name} must be above 0 and finite, got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +103,10 @@ class TrainOptions:
             "warmup_steps", "workers", "threads", "seed", "epochs", "test_count", "clip_norm",
         ):  # fmt: skip
             value = getattr(self, name)
-            if not value >= 0:  # NaN is refused too
-                raise OptionError(f"training: {name} must not be negative, got {value!r}")
+            if not 0 <= value < math.inf:
+                raise OptionError(
+                    f"training: {name} must not be negative nor infinite, got {value!r}"
+                )
         if not 0 < self.val_share < 1:
             raise OptionError(
                 f"training: val_share must be between 0 and 1, got {self.val_share!r}"

@@ -88,7 +88,7 @@ void standin_fail(const char *name, int code, int after) {
   failing_after = after;
 }
 void standin_reset(void) {
-  failing_code = failed = 0; calls_size = 0; limit = (size_t)4 << 30; devices = 1; driver_version = 13000;
+  failing_code = failed = 0; calls_size = pageable = 0; limit = (size_t)4 << 30; devices = 1; driver_version = 13000;
   capability_major = 9; capability_minor = 0;
 }
 void standin_limit(size_t bytes) { limit = bytes; }
