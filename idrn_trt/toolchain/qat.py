@@ -101,7 +101,6 @@ class Grid(nn.Module):
         made = _EMIT[target](equalised(model, factors), table, plan)
         graph, self.digest = Graph.of(made), model_sha256(made)
         layers = layers_of(net, model, graph, factors, plan, half=target == "int8-trt")
-        self._folded = any(layer.fold > 1 for layer in layers.values())
         self._model, self._table = model, table
         self.layers = nn.ModuleList(layers.values())
         self.steps = [
@@ -122,7 +121,8 @@ class Grid(nn.Module):
 
     def table_of(self, net: IDRN) -> Table:
         """The same ranges, factors and plans, as the calibration of the file that is exported from `net`."""
-        model = export_onnx(net, folded=self._folded)
+        last = Graph.of(self._model).producer(OUTPUT)
+        model = export_onnx(net, folded=last is not None and last.op_type != "Conv")
         # An exporter of another version may name tensors otherwise, in the same order.
         names = zip(*(activations(Graph.of(m)) for m in (model, self._model)), strict=True)
         tensors = {name: self._table.tensors[before] for name, before in names}

@@ -218,11 +218,12 @@ def test_the_fold_of_tensors_is_the_exporters(r: int) -> None:
     assert np.array_equal(folded(kernel, r).numpy(), folded_kernel(kernel.numpy(), r))
 
 
-def test_every_parameter_learns(case: Case, pictures: list[UInt8]) -> None:
+@pytest.mark.parametrize("target", ["int8-cpu", "int8-trt"])
+def test_every_parameter_learns(target: str, case: Case, pictures: list[UInt8]) -> None:
     """Rounding passes gradients to all weights and biases, about as the float network has them."""
     lr = torch.from_numpy(planes(pictures[0]))
     gradients = []
-    for net in (case.net, FakeQuantised(case.net, case.grid("int8-cpu"))):
+    for net in (case.net, FakeQuantised(case.net, case.grid(target))):
         parameters = list(case.net.parameters())
         gradients.append(torch.autograd.grad(net(lr).square().mean(), parameters))
     for wanted, got in zip(*gradients, strict=True):
