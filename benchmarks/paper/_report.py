@@ -163,9 +163,11 @@ def _short(document: Document) -> list[str]:
     if not short:
         return []
     return [
-        f"Trained for fewer than {FEW_EPOCHS} epochs (the paper: 120): {', '.join(short)}. What is said of "
-        "these below is the order after so little training, in which small networks lead, and no verdict on "
-        "the methods."
+        (
+            f"Trained for fewer than {FEW_EPOCHS} epochs (the paper: 120): {', '.join(short)}. What is said of "
+            "these below is the order after so little training, in which small networks lead, and no verdict on "
+            "the methods."
+        )
     ]
 
 
