@@ -164,8 +164,10 @@ def _short(document: Document) -> list[str]:
         return []
     return [
         (
-            f"Trained for fewer than {FEW_EPOCHS} epochs (the paper: 120): {', '.join(short)}. What is said of "
-            "these below is the order after so little training, in which small networks lead, and no verdict on "
+            f"Trained for fewer than {FEW_EPOCHS} epochs (the paper: 120): {', '.join(short)}. What is said "
+            f"of "
+            "these below is the order after so little training, in which small networks lead, and no "
+            "verdict on "
             "the methods."
         )
     ]
