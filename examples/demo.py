@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from idrn_trt import FaceResult, IdrnError, Upscaler
-from idrn_trt.images import find_images, read_image, write_image
+from idrn_trt.images import read_image, write_image
+from idrn_trt.video.find import find_inputs
 
 SAMPLE_PX = 160  # of 512: the face, 95 px wide in the original, becomes 30 px wide
 MOST_FACES = 6
@@ -46,9 +47,10 @@ def first_faces(source: str) -> list[FaceResult]:
     """Up to MOST_FACES upscaled faces."""
     faces: list[FaceResult] = []
     with Upscaler() as upscaler:
-        for picture in find_images([source]):
+        pictures = [found.source.path for found in find_inputs([source]) if not found.video]
+        for path in pictures:
             if len(faces) < MOST_FACES:
-                faces += upscaler.upscale(read_image(picture.path)).faces
+                faces += upscaler.upscale(read_image(path)).faces
     return faces[:MOST_FACES]
 
 

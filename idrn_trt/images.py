@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import io
 import struct
 import warnings
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from idrn_trt.errors import OptionError, SinkError, SourceError
-from idrn_trt.files import exists, is_folder, replacing
+from idrn_trt.files import replacing
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -46,37 +45,6 @@ class Source:
 
     path: Path
     relative: Path
-
-
-def find_images(inputs: list[str]) -> list[Source]:
-    """The pictures that files, folders (searched below) and glob patterns stand for, in order.
-
-    A named file that does not exist is kept, so that it is reported with the others. Raises OptionError
-    when a folder or pattern holds no picture.
-    """
-    found: dict[Path, Source] = {}
-    for text in inputs:
-        for source in _expand(text):
-            found.setdefault(source.path.absolute(), source)
-    return list(found.values())
-
-
-def _expand(text: str) -> Iterator[Source]:
-    path = Path(text)
-    if is_folder(path):
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in READ_SUFFIXES)
-        files = [Source(p, p.relative_to(path)) for p in inside if p.is_file()]
-    elif not exists(path) and glob.has_magic(text):
-        matches = sorted(Path(p) for p in glob.glob(text, recursive=True))
-        files = [Source(p, Path(p.name)) for p in matches if p.is_file()]
-    else:
-        files = [Source(path, Path(path.name))]
-    if not files:
-        raise OptionError(
-            f"no picture found in {text!r}: expected files ending in "
-            f"{', '.join(sorted(READ_SUFFIXES))}"
-        )
-    yield from files
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from idrn_trt.errors import OptionError, SinkError, SourceError
 from idrn_trt.images import (
     Picture,
     encode_picture,
-    find_images,
     parse_picture,
     read_image,
     read_picture,
@@ -175,24 +174,6 @@ def test_unknown_ending(tmp_path: Path) -> None:
     """A name that no encoder knows is a usage error that lists the endings."""
     with pytest.raises(OptionError, match=r"\.png"):
         write_image(tmp_path / "picture.xyz", gradient())
-
-
-def test_find_images_expands_folders_and_patterns(tmp_path: Path) -> None:
-    """Folders are searched below and keep their tree; patterns match; one file is listed once."""
-    for name in ("a.png", "sub/b.JPG", "sub/notes.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
-    found = find_images([str(tmp_path), str(tmp_path / "*.png"), str(tmp_path / "missing.png")])
-    assert [s.relative.as_posix() for s in found] == ["a.png", "sub/b.JPG", "missing.png"]
-
-
-def test_find_images_wants_pictures(tmp_path: Path) -> None:
-    """A folder without a picture, and a pattern without a match, are usage errors."""
-    with pytest.raises(OptionError, match="no picture found"):
-        find_images([str(tmp_path)])
-    with pytest.raises(OptionError, match="no picture found"):
-        find_images([str(tmp_path / "*.png")])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".avif"])
