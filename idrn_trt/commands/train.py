@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -108,8 +109,7 @@ def run(args: argparse.Namespace) -> int:
     from idrn_trt.toolchain.distribute import Ranks
     from idrn_trt.toolchain.train import Trainer
 
-    ranks = Ranks(options)
-    with ranks.one_voice():
+    with contextlib.closing(Ranks(options)) as ranks, ranks.one_voice():
         weights = Trainer(options, ranks).run()
         if ranks.first:
             name = f"models/idrn-{options.network}"

@@ -7,6 +7,7 @@ Fabric leaves to its user: that every rank stops at the same step, and that one 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import threading
@@ -36,6 +37,16 @@ class Ranks:
         self.rank = self._fabric.global_rank
         self.first = self.rank == 0
         self._pressed: list[int] = []
+
+    def close(self) -> None:
+        """End the group, after the last use of what `wrap` gave.
+
+        Its threads free the last exchanged tensors, which takes the interpreter's lock: one that still
+        runs when the interpreter ends aborts the process.
+        """
+        if self.size > 1 and distributed.is_initialized():
+            gc.collect()  # a wrapped network in a cycle would keep the threads
+            distributed.destroy_process_group()
 
     @contextlib.contextmanager
     def one_voice(self) -> Iterator[None]:

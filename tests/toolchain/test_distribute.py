@@ -270,6 +270,14 @@ def test_ctrl_c_on_the_command_line_stops_both(faces: Path, tmp_path: Path) -> N
     assert step >= 5
 
 
+def test_no_thread_of_the_group_outlives_it(pair: Pair) -> None:
+    """A thread of gloo that frees a tensor while the interpreter ends aborts it: close() joins them."""
+    for rank in range(2):
+        before, after = json.loads((pair.folder / f"threads-{rank}.json").read_text())
+        assert "pt_gloo_runloop" in before
+        assert "pt_gloo_runloop" not in after
+
+
 def test_torchrun_trains_what_one_process_trains(faces: Path, tmp_path: Path) -> None:
     """Under torchrun its processes share the batch, with no option of ours."""
     command = words(faces, tmp_path / "two", "--steps", "3", "--workers", "0")

@@ -1,11 +1,13 @@
 """Runs of two processes, one after another: how each ended goes to DIR/outcomes-RANK.json.
 
+The names of a process's threads before and after the end of the group go to DIR/threads-RANK.json.
 Fabric starts this file once more for the second process. Started by test_distribute.py.
 Usage: two_processes.py DIR, with the cases in DIR/cases.json
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -67,9 +69,16 @@ def outcome(case: dict[str, Any], ranks: Ranks) -> str:
 def main(folder: Path) -> None:
     """Every case, and its outcomes."""
     cases = json.loads((folder / "cases.json").read_text())
-    ranks = Ranks(train_options(cases["whole"]["options"]))
-    found = {name: outcome(case, ranks) for name, case in cases.items()}
+    with contextlib.closing(Ranks(train_options(cases["whole"]["options"]))) as ranks:
+        found = {name: outcome(case, ranks) for name, case in cases.items()}
+        before = threads()
+    (folder / f"threads-{ranks.rank}.json").write_text(json.dumps([before, threads()]))
     (folder / f"outcomes-{ranks.rank}.json").write_text(json.dumps(found))
+
+
+def threads() -> list[str]:
+    """The names of this process's threads."""
+    return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
 
 
 if __name__ == "__main__":
