@@ -5,8 +5,9 @@
     python benchmarks/gpu.py --only reference     the networks in PyTorch and ONNX Runtime
 
 The checks run engines/_cuda.py on the real driver under the real pycuda; exit code 1 when one fails. The
-reference is float16 in channels-last: eager, compiled, and as a CUDA graph, timed by device events. A part
-whose package is not there says so. Clocks are as the machine has them: name it, and keep it idle.
+reference are the rows of `idrn-trt bench --paper` on a GPU (idrn_trt/toolchain/peers_cuda.py) for these
+networks, with seeded weights, and the engine of ONNX Runtime with its copies. A part whose package is not
+there says so. Clocks are as the machine has them: name it, and keep it idle.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from idrn_trt.bench.cases import Case, Row
+from idrn_trt.bench.checks import check
 from idrn_trt.bench.machine import cpu, gpus, versions
+from idrn_trt.bench.options import BenchOptions
 from idrn_trt.bench.pictures import windows
 from idrn_trt.errors import IdrnError
 
 if TYPE_CHECKING:
+    from idrn_trt.bench.measure import OwnClock
     from idrn_trt.engines import _cuda as cuda_module
 
 NETWORKS = ("d8-w64-x4", "d16-w64-x4", "d16-w128-x4")
@@ -97,15 +102,12 @@ def copies(cuda: cuda_module) -> dict[str, Any]:
 def round_trip_gb_per_s(cuda: cuda_module, stream: Any, size: int, repeats: int) -> float:
     """Bytes up and down again over the time of the fastest of `repeats` round trips, by device events."""
     pair = cuda.Pair((size,))
-    start, end = cuda.cuda.Event(), cuda.cuda.Event()
-    best_ms = float("inf")
-    for _ in range(repeats):
-        start.record(stream.raw)
+
+    def work() -> None:
         pair.upload(stream)
         pair.download(stream)
-        end.record(stream.raw)
-        end.synchronize()
-        best_ms = min(best_ms, start.time_till(end))
+
+    best_ms = min(cuda.times_ms(stream, work, repeats))
     pair.free()
     return 2 * size / best_ms / 1e6
 
@@ -192,89 +194,37 @@ def beside_torch(cuda: cuda_module) -> dict[str, Any]:
 
 def reference(repeats: int) -> list[dict[str, Any]]:
     """A row for each network, case and way of running it; "reason" where there is no time."""
+    rows = onnxruntime_rows(repeats)
     try:
-        import torch
-    except ImportError:
-        return [{"by": "torch", "reason": "torch is not installed"}, *onnxruntime_rows(repeats)]
-    if not torch.cuda.is_available():
-        return [{"by": "torch", "reason": "this torch has no CUDA"}, *onnxruntime_rows(repeats)]
-    rows = [
-        torch_row(name, side, batch, way, repeats)
-        for name in NETWORKS
-        for side, batch in CASES
-        for way in ("eager", "compiled", "graph")
-    ]
-    return [*rows, *onnxruntime_rows(repeats)]
+        from idrn_trt.toolchain.peers import peer_cases
+        from idrn_trt.toolchain.peers_cuda import gpu_peers
+        from idrn_trt.toolchain.seeded import seeded_model
+    except ImportError as error:
+        return [*rows, {"by": "torch cuda", "reason": str(error)}]
+    marked, builds = gpu_peers()
+    rows += [{"by": row.engine, "reason": row.reason} for row in marked]
+    with tempfile.TemporaryDirectory() as scratch:
+        for network in NETWORKS if builds else ():
+            model = seeded_model(network, Path(scratch))
+            for side, batch in CASES:
+                options = BenchOptions(window_px=side, batch=batch)
+                found = peer_cases(model, options, 1, Path(scratch), builds)
+                rows += [peer_row(item, side, batch, repeats) for item in found]
+    return rows
 
 
-def torch_row(name: str, side: int, batch: int, way: str, repeats: int) -> dict[str, Any]:
-    """One network in float16, channels-last; weights are random, which times do not depend on."""
-    import torch
-
-    from idrn_trt.toolchain.networks import build, parse_network
-
-    row: dict[str, Any] = {
-        "by": f"torch {way}", "network": name, "window_px": side, "batch": batch,
-        "precision": "fp16",
+def peer_row(item: Case | Row, side: int, batch: int, repeats: int) -> dict[str, Any]:
+    """Percentiles of single calls by device events, once the answer was held against fp32."""
+    row = item if isinstance(item, Row) else item.row
+    entry: dict[str, Any] = {
+        "by": row.engine, "network": row.network, "window_px": side, "batch": batch,
+        "precision": row.precision, "settings": row.settings,
     }  # fmt: skip
-    torch.manual_seed(0)
-    network = build(parse_network(name)).half().cuda().eval()
-    network = network.to(memory_format=torch.channels_last)
-    lr = torch.rand((batch, 3, side, side), device="cuda", dtype=torch.half)
-    lr = lr.to(memory_format=torch.channels_last)
-    try:
-        with torch.inference_mode():
-            call = torch_call(network, lr, way)
-            row.update(event_times_ms(call, repeats))
-    except Exception as error:  # noqa: BLE001 (a compiler's, of any kind, must not end the table)
-        row["reason"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    return row
-
-
-def torch_call(network: Any, lr: Any, way: str) -> Callable[[], object]:
-    """The call to time."""
-    import torch
-
-    if way == "graph":
-        return torch_graph(network, lr)
-    if way == "compiled":
-        network = torch.compile(network, mode="max-autotune-no-cudagraphs")
-    return lambda: network(lr)
-
-
-def torch_graph(network: Any, lr: Any) -> Callable[[], object]:
-    """The network captured by torch, after a few runs on another stream as its documentation asks."""
-    import torch
-
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(3):
-            network(lr)
-    torch.cuda.current_stream().wait_stream(aside)
-    captured = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(captured):
-        network(lr)
-    return captured.replay  # type: ignore[no-any-return]
-
-
-def event_times_ms(call: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Percentiles of single calls between two device events, copies to and from the GPU not in them."""
-    import torch
-
-    for _ in range(_WARM_UP):
-        call()
-    pairs = [
-        (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
-        for _ in range(repeats)
-    ]
-    for start, end in pairs:
-        torch.cuda.synchronize()
-        start.record()
-        call()
-        end.record()
-    torch.cuda.synchronize()
-    return percentiles([start.elapsed_time(end) for start, end in pairs])
+    if isinstance(item, Case) and check([item], side, 1)[0]:
+        clock = cast("OwnClock", item.timed(windows(batch, side)))
+        entry["psnr_fp32_db"] = row.psnr_fp32_db
+        return {**entry, **percentiles([ns / 1e6 for ns in clock.block_ns(repeats)])}
+    return {**entry, "reason": row.reason}
 
 
 def onnxruntime_rows(repeats: int) -> list[dict[str, Any]]:

@@ -9,31 +9,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from told import Told
 
 from idrn_trt.engines import open_engine
 from idrn_trt.errors import DeviceError, OptionError
 from idrn_trt.faces.layout import background
 from idrn_trt.faces.window import CONTEXT_PX, cut
 from idrn_trt.quality.metrics import psnr_y
-from idrn_trt.types import Box, EngineSpec, Face, FaceResult, Window
+from idrn_trt.types import Box, EngineSpec, FaceResult, Window
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.zoo import DEFAULT_MODEL
 
 UInt8 = npt.NDArray[np.uint8]
-
-
-class Told:
-    """A detector that finds the faces it was told of."""
-
-    name = "told"
-    smallest_face_px = 1
-
-    def __init__(self, *boxes: Box) -> None:
-        self.faces = [Face(box, 1.0) for box in boxes]
-
-    def detect(self, frame: UInt8) -> list[Face]:
-        del frame  # told is told
-        return self.faces
 
 
 class Counting:

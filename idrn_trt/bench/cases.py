@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from idrn_trt.bench.arithmetic import network_name
+from idrn_trt.bench.measure import OwnClock
 from idrn_trt.bench.options import BenchOptions
 from idrn_trt.engines import EngineStatus, describe_engines, open_engine
 from idrn_trt.engines.base import Engine
 from idrn_trt.errors import IdrnError, ModelError
 from idrn_trt.zoo import BrokenModel, Model, find_model, list_models
 
+if TYPE_CHECKING:
+    from idrn_trt.engines.tensorrt import TensorRtEngine
+
 UInt8 = npt.NDArray[np.uint8]
 
 # The floor: no network, one row for each scale.
 BICUBIC = "bicubic"
+TENSORRT = "tensorrt"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +33,8 @@ class Row:
     """One line of the report: what it is and what was found.
 
     reason: why it has no times; "" when it has. peer: the library used as its user would, not through
-    this project's engines. seeded: its weights are no trained ones. settings: what was set on it.
+    this project's engines. clock: "wall" is what a caller waits for, "device" a GPU's time between two
+    of its events. seeded: its weights are no trained ones. settings: what was set on it.
     psnr_y_on: what psnr_y_db was measured on. blocks_ms: the time of every call, by block.
     """
 
@@ -35,6 +42,7 @@ class Row:
     engine: str
     precision: str
     peer: bool = False
+    clock: Literal["wall", "device"] = "wall"
     seeded: bool = False
     reason: str = ""
     settings: str = ""
@@ -155,8 +163,34 @@ def _describe(row: Row, model: Model, opened: Engine) -> None:
         file = next((f for f in model.files.values() if f.sha256 == spec.model_sha256), None)
         row.file_mb = None if file is None else round(file.size_bytes / 1e6, 3)
         row.network = network_of(model)
-        row.seeded = model.manifest is not None and bool(model.manifest.recipe.get("seeded"))
+        row.seeded = is_seeded(model)
     row.psnr_y_db, row.psnr_y_on = recorded_psnr_y(model, row.precision, floor=floor)
+
+
+def by_device_events(case: Case) -> Case:
+    """The plan of an opened TensorRT case once more, by the GPU's clock and without the copies."""
+    engine = cast("TensorRtEngine", case.opened)
+    row = dataclasses.replace(
+        case.row, engine=f"{TENSORRT} device", clock="device", notes=[],
+        settings="the engine's plan as one CUDA graph where it has one; device events, no copies",
+    )  # fmt: skip
+
+    def timed(windows: UInt8) -> OwnClock:
+        count, side = windows.shape[:2]
+        graph = not engine.shape(side, count).no_graph
+        return OwnClock(
+            call=lambda: engine.run(windows),
+            times_ms=lambda repeats: engine.times_ms(
+                side, count, repeats, graph=graph, copies=False, events=True
+            ),
+        )
+
+    return dataclasses.replace(case, row=row, timed=timed, close=lambda: None, opened=None)
+
+
+def is_seeded(model: Model) -> bool:
+    """Whether nobody trained its weights."""
+    return model.manifest is not None and bool(model.manifest.recipe.get("seeded"))
 
 
 def network_of(model: Model) -> str:

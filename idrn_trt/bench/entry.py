@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from idrn_trt.bench.cases import Row
+from idrn_trt.bench.cases import TENSORRT, Row
 from idrn_trt.bench.measure import Samples
 from idrn_trt.bench.options import BenchOptions
 from idrn_trt.bench.paper import LR_PX, paper_ms
@@ -25,7 +25,7 @@ def entry(
     """The row as JSON values; a row without times has no figures.
 
     images_per_s: windows over the mean time. gmac_s: counted on the network as written, before the
-    sub-pixel fold. peak_share: of this machine's measured peak in that precision. paper_ratio: p50 over
+    sub-pixel fold. peak_share: of this processor's measured peak in that precision. paper_ratio: p50 over
     the paper's time, for one window of the paper's size only. wide: the spread is above MOST_SPREAD.
     """
     kept = dataclasses.asdict(row)
@@ -39,7 +39,8 @@ def entry(
     if row.gmac is not None:
         rate = batch * row.gmac / samples.p50 * 1e3
         kept["gmac_s"] = round(rate, 1)
-        if row.precision in peaks:
+        on_gpu = row.clock == "device" or row.engine == TENSORRT
+        if row.precision in peaks and not on_gpu:
             kept["peak_share"] = round(rate / (peaks[row.precision]["tmac_s"] * 1e3), 4)
     known_ms = paper_ms(row.network)
     if known_ms is not None and batch == 1 and options.window_px == LR_PX:

@@ -39,7 +39,7 @@ from idrn_trt.quality.evaluate import by_group, evaluate
 
 PACKAGES = (
     "idrn-trt", "numpy", "openvino", "onnxruntime", "opencv-python", "opencv-python-headless",
-    "torch", "ncnn", "onnx", "tensorrt",
+    "onnxruntime-gpu", "torch", "ncnn", "onnx", "tensorrt", "pycuda",
 )  # fmt: skip
 
 # Beside --duration, as shares of it.

@@ -46,11 +46,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     against = what.add_mutually_exclusive_group()
     against.add_argument(
         "--paper", action="store_true",
-        help="the networks of the paper's Tables 1 and 2 beside its times (needs the train extra)",
+        help="the networks of the paper's Tables 1 and 2 beside its times, on an NVIDIA GPU through "
+        "torch and ONNX Runtime too (needs the train extra)",
     )  # fmt: skip
     against.add_argument(
         "--peers", action="store_true",
-        help="the same weights through other libraries (needs the train extra)",
+        help="the same weights through other libraries, on an NVIDIA GPU there too (needs the train "
+        "extra)",
     )  # fmt: skip
     for name, of in (("models", "names, folders or files"), ("engines", "names"),
                      ("precisions", "fp32, bf16, fp16, int8")):  # fmt: skip
@@ -209,21 +211,28 @@ def _check_writable(path: Path) -> None:
 
 def _found(mode: str, options: BenchOptions, threads: int, scratch: Path) -> Iterator[Case | Row]:
     """What is to be measured, opened one after the other."""
-    from idrn_trt.bench.cases import engine_cases, models_of
+    from idrn_trt.bench.cases import TENSORRT, Case, by_device_events, engine_cases, models_of
 
     if mode == "paper":
         from idrn_trt.toolchain.seeded import paper_models
 
-        yield from engine_cases(paper_models(scratch), options, threads)
-        return
-    models, marked = models_of(options)
-    yield from marked
-    yield from engine_cases(models, options, threads)
+        models = list(paper_models(scratch, options.engines))
+    else:
+        models, marked = models_of(options)
+        yield from marked
+    for item in engine_cases(models, options, threads):
+        yield item
+        if mode != "engines" and isinstance(item, Case) and item.row.engine == TENSORRT:
+            yield by_device_events(item)
     if mode == "peers":
         from idrn_trt.toolchain.peers import peer_cases
 
         for model in models:
             yield from peer_cases(model, options, threads, scratch)
+    if mode == "peers" or (mode == "paper" and not options.engines):
+        from idrn_trt.toolchain.peers_cuda import gpu_cases
+
+        yield from gpu_cases(models, options, scratch)
 
 
 def _plotted(document: dict[str, Any], path: Path) -> bool:

@@ -229,6 +229,20 @@ class Stream:
         del self.raw
 
 
+def times_ms(stream: Stream, work: Callable[[], object], repeats: int) -> list[float]:
+    """How long the GPU took for each of `repeats` times what `work` queues, between two events."""
+    taken = []
+    with errors("timing on the GPU"):
+        start, end = cuda.Event(), cuda.Event()
+        for _ in range(repeats):
+            start.record(stream.raw)
+            work()
+            end.record(stream.raw)
+            end.synchronize()
+            taken.append(float(start.time_till(end)))
+    return taken
+
+
 class NoGraphError(Exception):
     """Work could not be captured into a graph, and why; the stream is usable as before."""
 

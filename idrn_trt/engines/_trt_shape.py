@@ -70,28 +70,35 @@ class Shape:
             self._enqueue()
         self._stream.wait()
 
-    def times_ms(self, repeats: int, *, graph: bool, copies: bool) -> list[float]:
+    def times_ms(self, repeats: int, *, graph: bool, copies: bool, events: bool) -> list[float]:
         """See TensorRtEngine.times_ms."""
+        timed = self._by_events if events else self._by_wall
 
         def queue() -> None:
             self._enqueue(copies=copies)
 
         if not graph:
-            return [self._time_ms(queue) for _ in range(repeats)]
+            return timed(queue, repeats)
         try:
             captured = _cuda.Graph(self._stream, queue)
         except _cuda.NoGraphError as error:
             raise DeviceError(f"no CUDA graph of {described(self.profile)}: {error}") from error
         try:
-            return [self._time_ms(captured.launch) for _ in range(repeats)]
+            return timed(captured.launch, repeats)
         finally:
             captured.free()
 
-    def _time_ms(self, call: Callable[[], None]) -> float:
-        start = time.perf_counter_ns()
-        call()
-        self._stream.wait()
-        return (time.perf_counter_ns() - start) / 1e6
+    def _by_events(self, call: Callable[[], None], repeats: int) -> list[float]:
+        return _cuda.times_ms(self._stream, call, repeats)
+
+    def _by_wall(self, call: Callable[[], None], repeats: int) -> list[float]:
+        taken = []
+        for _ in range(repeats):
+            start = time.perf_counter_ns()
+            call()
+            self._stream.wait()
+            taken.append((time.perf_counter_ns() - start) / 1e6)
+        return taken
 
     def _enqueue(self, *, copies: bool = True) -> None:
         with _cuda.errors("running on the GPU"):

@@ -193,17 +193,27 @@ class TensorRtEngine(EngineBase):
         return self._plan.shapes[choose(self.profiles, window_px, count)]
 
     def times_ms(
-        self, window_px: int, count: int, repeats: int, *, graph: bool, copies: bool
+        self,
+        window_px: int,
+        count: int,
+        repeats: int,
+        *,
+        graph: bool,
+        copies: bool,
+        events: bool = False,
     ) -> list[float]:
-        """Wall time of `repeats` calls in ms, from queueing to the end of the wait.
+        """Times of `repeats` calls in ms: wall time from queueing to the end of the wait.
 
-        graph: replayed instead of queued one by one. copies: with those between host and GPU. The copy
+        graph: replayed instead of queued one by one. copies: with those between host and GPU. events:
+        the GPU's own time instead, between an event in front of the work and one behind it. The copy
         into page-locked memory is not in it. Raises DeviceError where the graph cannot be captured.
         """
         with self._lock, self._plan.device.current():
             if self._closed:
                 raise DeviceError(f"engine {NAME!r} is closed: open another one")
-            return self.shape(window_px, count).times_ms(repeats, graph=graph, copies=copies)
+            return self.shape(window_px, count).times_ms(
+                repeats, graph=graph, copies=copies, events=events
+            )
 
     def _own(self, shape: tuple[int, ...]) -> UInt8:
         """The page-locked end itself: a result that is not wanted elsewhere is not copied."""

@@ -11,7 +11,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from idrn_trt.bench.cases import Case, Row, network_of
+from idrn_trt.bench.cases import Case, Row, is_seeded, network_of
+from idrn_trt.bench.measure import OwnClock
 from idrn_trt.bench.options import BenchOptions
 from idrn_trt.bench.pictures import windows
 from idrn_trt.zoo import Model
@@ -29,6 +30,7 @@ UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
 _MOST_WINDOWS = 1024
+_MOST_COMPILED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Peer:
 
     prepare: float32 planes (N, 3, h, w) in [0, 1] -> what `run` takes, done before timing. fetch: what
     `run` returned -> float32 planes. settings: what was set, for the report. kind: of the model file.
+    clock: what times the call; None for this process's clock.
     """
 
     run: Callable[[Any], Any]
@@ -54,21 +57,29 @@ class Peer:
     kind: str = "fp32"
     prepare: Callable[[Float32], Any] = lambda lr: lr
     fetch: Callable[[Any], Float32] = np.asarray
+    clock: Callable[[Callable[[], object]], OwnClock] | None = None
 
 
 Build = Callable[[Model, Setting], Peer]
 
 
 def peer_cases(
-    model: Model, options: BenchOptions, threads: int, folder: Path
+    model: Model,
+    options: BenchOptions,
+    threads: int,
+    folder: Path,
+    builds: Mapping[tuple[str, str], Build] | None = None,
 ) -> Iterator[Case | Row]:
-    """Every peer for this model, opened one after the other; a Row with its reason where it fails."""
+    """Every peer for this model, opened one after the other; a Row with its reason where it fails.
+
+    builds: (engine, precision) -> how it is opened; PEERS by default.
+    """
     setting = Setting(threads, options.windows_a_call, options.window_px, folder)
-    for (engine, precision), build in PEERS.items():
+    for (engine, precision), build in (PEERS if builds is None else builds).items():
         if options.precisions and precision not in options.precisions:
             continue
         row = Row(model=model.name, engine=engine, precision=precision, peer=True)
-        row.network = network_of(model)
+        row.network, row.seeded = network_of(model), is_seeded(model)
         try:
             peer = build(model, setting)
         except Exception as error:  # noqa: BLE001 (each library has exceptions of its own)
@@ -76,6 +87,7 @@ def peer_cases(
             yield row
             continue
         row.settings = peer.settings
+        row.clock = "device" if peer.clock else "wall"
         row.scale = model.scale
         if peer.kind in model.files:
             row.file_mb = round(model.files[peer.kind].size_bytes / 1e6, 3)
@@ -89,7 +101,11 @@ def _case(row: Row, model: Model, peer: Peer, setting: Setting) -> Case:
 
     def timed(batch: UInt8) -> Callable[[], object]:
         ready = peer.prepare(planes(batch))
-        return lambda: peer.run(ready)
+
+        def call() -> object:
+            return peer.run(ready)
+
+        return peer.clock(call) if peer.clock else call
 
     return Case(
         row=row, answer=answer, timed=timed, close=lambda: None, most_windows=_MOST_WINDOWS,
@@ -126,10 +142,7 @@ def _torch(dtype: str, *, compiled: bool) -> Build:
         net = net.to(memory_format=torch.channels_last)
         settings = f"torch {torch.__version__}, channels-last, inference_mode"
         if compiled:
-            import torch._inductor.config as inductor
-
-            inductor.freezing = True
-            net = torch.compile(net, dynamic=False)
+            net = compiled_net(net)
             settings += ", torch.compile (inductor, freezing)"
 
         def run(lr: Any) -> Any:
@@ -145,6 +158,20 @@ def _torch(dtype: str, *, compiled: bool) -> Build:
         )  # fmt: skip
 
     return build
+
+
+def compiled_net(net: Any, **options: Any) -> Any:
+    """The network under torch.compile, for one shape; what it cannot compile whole is an error.
+
+    By itself it goes on uncompiled after 8 networks of one class, and says so in its log alone.
+    """
+    import torch
+    import torch._dynamo.config as dynamo
+    import torch._inductor.config as inductor
+
+    inductor.freezing = True
+    dynamo.recompile_limit = _MOST_COMPILED
+    return torch.compile(net, dynamic=False, fullgraph=True, **options)
 
 
 def _onnxruntime(kind: str) -> Build:

@@ -18,6 +18,7 @@ from idrn_trt.bench.document import FORMAT, KIND
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measuring without the pauses that make its figures worth something."""
     monkeypatch.setattr(measure, "SETTLE_S", 0.0)
+    monkeypatch.setattr(measure, "WAKE_S", 0.0)
     monkeypatch.setattr(measure, "_CONTROL_BYTES", bytes(1 << 10))
     monkeypatch.setattr(cold, "ROUNDS", 1)
     monkeypatch.setattr(peak, "BEST_CONVS", ((16, 16),))

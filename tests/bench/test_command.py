@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from idrn_trt.bench.document import FORMAT, KIND, check_report, dumps
+from idrn_trt.bench.paper import paper_rows
 from idrn_trt.cli import main
 from idrn_trt.engines import base
 from idrn_trt.engines.openvino import OpenVinoEngine
@@ -252,6 +253,45 @@ def report_file(name: str, median_ms: float, seed: int) -> str:
     }  # fmt: skip
     Path(name).write_text(dumps(document), encoding="utf-8")
     return name
+
+
+@pytest.fixture(name="one_network")
+def _one_network(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The paper's tables with one small network in them, in a process without a GPU."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    small = dataclasses.replace(paper_rows()[0], network="d1-w16-x4")
+    monkeypatch.setattr("idrn_trt.toolchain.seeded.paper_rows", lambda: [small])
+    return small.network
+
+
+@pytest.mark.parametrize("against", ["--paper", "--peers"])
+def test_without_a_gpu_its_rows_are_marked(
+    against: str, one_network: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line for each library that a GPU would run says why not; the rest is measured."""
+    # No peer on the CPU computes in fp16.
+    precision = "fp32" if against == "--paper" else "fp16"
+    assert main(["bench", *QUICK, against, "--precisions", precision]) == 0
+    text = capsys.readouterr().out
+    for library in ("torch cuda", "onnxruntime cuda"):
+        assert text.count(f"  every network {library} -: ") == 1
+    document = written("out/bench/latency.json")
+    model = f"seeded-{one_network}" if against == "--paper" else "tiny-x4"
+    measured = [row for row in document["rows"] if row["blocks_ms"]]
+    assert measured
+    assert {row["model"] for row in measured} <= {model, "x4"}
+
+
+def test_engines_that_are_named_leave_other_libraries_out(
+    one_network: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--paper with --engines has these engines' rows and none of a GPU's libraries."""
+    arguments = ["--paper", "--engines", "openvino", "--precisions", "int8"]
+    assert main(["bench", *QUICK, *arguments]) == 0
+    assert "every network" not in capsys.readouterr().out
+    [row] = written("out/bench/latency.json")["rows"]
+    assert (row["model"], row["engine"]) == (f"seeded-{one_network}", "openvino")
 
 
 def test_compare_exits_by_the_limit(capsys: pytest.CaptureFixture[str]) -> None:

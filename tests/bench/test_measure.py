@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from idrn_trt.bench import measure
-from idrn_trt.bench.measure import CONTROL, Interrupted, Samples, block_size, interleave
+from idrn_trt.bench.measure import (
+    CONTROL,
+    Interrupted,
+    OwnClock,
+    Samples,
+    block_size,
+    interleave,
+)
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
@@ -81,6 +88,17 @@ def test_no_case_always_follows_the_same_other() -> None:
     }
     interleave(cases, rounds=4, block=1, warm=0)
     assert "".join(order[9:]) == "abc" + "bca" + "cab" + "abc"
+
+
+def test_a_clock_of_its_own_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The samples are that clock's times, not this process's, after calls that keep its device awake."""
+    monkeypatch.setattr(measure, "WAKE_S", 1e-3)
+    calls: list[int] = []
+    clock = OwnClock(lambda: calls.append(1), lambda count: [1234.5] * count)
+    taken = interleave({"gpu": clock, "cpu": lambda: None}, rounds=2, block=3, warm=0)
+    assert taken["gpu"].blocks_ms() == [[1234.5] * 3] * 2
+    assert taken["cpu"].p50 < 1234.5
+    assert len(calls) > 3
 
 
 def test_ctrl_c_hands_over_the_whole_blocks() -> None:

@@ -16,7 +16,14 @@ from idrn_trt.bench.entry import entry
 from idrn_trt.bench.machine import Others
 from idrn_trt.bench.options import BenchOptions
 from idrn_trt.bench.plot import plot
-from idrn_trt.bench.report import against_peers, headline, markdown, paper_table, text
+from idrn_trt.bench.report import (
+    DEVICE_CLOCK,
+    against_peers,
+    headline,
+    markdown,
+    paper_table,
+    text,
+)
 
 Make = Callable[..., dict[str, Any]]
 
@@ -114,6 +121,31 @@ def test_peers_are_set_against_our_fastest(report: dict[str, Any]) -> None:
         "6.00 times; p90 5.20 ms, torch eager fp32 40.00 ms, 7.69 times; p99 5.20 ms, torch eager fp32 "
         "40.00 ms, 7.69 times"
     )
+
+
+def test_a_gpus_own_time_is_kept_apart(report: dict[str, Any]) -> None:
+    """It is in the paper's table, but neither the headline, nor set against wall times, nor a CPU's peak."""
+    assert DEVICE_CLOCK not in text(report)
+    quick = [
+        row("tensorrt device", "int8", [[0.5]] * 5, clock="device"),
+        row("torch cuda graph", "fp16", [[0.75]] * 5, clock="device", peer=True),
+        row("tensorrt", "int8", [[6.0]] * 5),
+    ]
+    before = headline(report), against_peers(report)
+    report["rows"] += [entry(r, BenchOptions(), report["peak"]) for r in quick]
+    assert headline(report) == before[0]
+    assert against_peers(report).splitlines() == [
+        before[1],
+        "idrn-d8-w64-x4: tensorrt device int8 against the fastest peer: "
+        + "; ".join(
+            f"p{p} 0.50 ms, torch cuda graph fp16 0.75 ms, 1.50 times" for p in (50, 90, 99)
+        ),
+    ]
+    assert all("peak_share" not in r for r in report["rows"][-3:])
+    assert {"tensorrt device", "torch cuda graph"} <= {
+        line[6] for line in paper_table({**report, "mode": "paper"})[1]
+    }
+    assert DEVICE_CLOCK in text(report)
 
 
 def test_the_papers_table_marks_what_its_card_cannot(report: dict[str, Any]) -> None:

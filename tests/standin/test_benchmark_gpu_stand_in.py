@@ -50,3 +50,18 @@ def test_the_gpu_benchmark_without_a_gpu() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("benchmarks/gpu.py: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_reference_without_a_gpu() -> None:
+    """Each library has one row with its reason; nothing is made or timed."""
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--only", "reference"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = json.loads(done.stdout)["reference"]
+    assert {"torch cuda", "onnxruntime cuda"} <= {row["by"] for row in rows}
+    assert all(row["reason"] for row in rows)

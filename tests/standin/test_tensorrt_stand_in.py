@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from helpers import ONE, nothing_left, opened, pictures
 from trt_state import Driver, State
 
+from idrn_trt.bench.options import BenchOptions
 from idrn_trt.engines import open_engine
 from idrn_trt.engines._trt_profiles import BuildOptions, make_profiles
 from idrn_trt.errors import DeviceError, EngineMismatch, OptionError
@@ -300,20 +302,52 @@ def test_stand_in_opening_1000_times_grows_nothing(
 
 
 def test_stand_in_times_of_a_shape(trt: State, driver: Driver, tiny_model: Path) -> None:
-    """Each way is timed so many times; a graph calls TensorRT once, no copies copy nothing, none stays."""
+    """Each way and clock so many times; a graph calls TensorRT once, no copies copy nothing, none stays."""
     engine = opened(tiny_model, options=ONE)
     execs = driver.count("execs")
-    for graph in (True, False):
-        for copies in (True, False):
-            trt.reset()
-            driver.reset()
-            times = engine.times_ms(32, 1, 5, graph=graph, copies=copies)
-            assert len(times) == 5
-            assert min(times) > 0
-            assert trt.names().count("execute_async_v3") == (1 if graph else 5)
-            assert driver.calls().count("cuMemcpyHtoDAsync_v2") == copies * (1 if graph else 5)
+    for graph, copies, events in itertools.product((True, False), repeat=3):
+        trt.reset()
+        driver.reset()
+        times = engine.times_ms(32, 1, 5, graph=graph, copies=copies, events=events)
+        assert len(times) == 5
+        assert min(times) > 0
+        calls = driver.calls()
+        assert trt.names().count("execute_async_v3") == (1 if graph else 5)
+        assert calls.count("cuMemcpyHtoDAsync_v2") == copies * (1 if graph else 5)
+        assert calls.count("cuEventRecord") == (10 if events else 5)
     assert driver.count("execs") == execs
     engine.close()
+    assert nothing_left(trt, driver)
+
+
+def test_stand_in_plan_by_device_events(trt: State, driver: Driver, tiny_model: Path) -> None:
+    """A benchmark's second row of a plan: checked like the first, timed by events, the engine kept open."""
+    from idrn_trt.bench import cases, checks, measure
+    from idrn_trt.engines._trt_profiles import choose_options
+
+    model = find_model(tiny_model)
+    profiles = make_profiles((32,), (1, checks.PICTURES))
+    choose_options(model.files["fp16"].sha256, "fp16", BuildOptions(profiles=profiles))
+    options = BenchOptions(engines=("tensorrt",), precisions=("fp16",))
+    [case] = cases.engine_cases([model], options, 1)
+    assert isinstance(case, cases.Case), case.reason
+    device = cases.by_device_events(case)
+    right, wrong = checks.check([case, device], 32, 1)
+    assert [c.row.reason for c in wrong] == []
+    assert [(c.row.name, c.row.clock) for c in right] == [
+        ("tiny-x4 tensorrt fp16", "wall"),
+        ("tiny-x4 tensorrt device fp16", "device"),
+    ]
+    clock = device.timed(pictures(1, 32))
+    assert isinstance(clock, measure.OwnClock)
+    driver.reset()
+    assert min(clock.times_ms(4)) > 0
+    calls = driver.calls()
+    assert (calls.count("cuGraphLaunch"), calls.count("cuMemcpyHtoDAsync_v2")) == (4, 0)
+    assert clock.block_ns(2)
+    device.close()
+    case.close()
+    assert nothing_left(trt, driver)
 
 
 def test_stand_in_wrong_precision(trt: State, tiny_model: Path) -> None:
