@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from told import Told
 
 from idrn_trt.types import Box
 from idrn_trt.upscaler import Upscaler
 
 # clips.py; the folder of tests is no package.
 sys.path.insert(0, str(Path(__file__).parent))
-
-from clips import Told
 
 
 @pytest.fixture

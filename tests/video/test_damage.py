@@ -147,7 +147,7 @@ import sys
 sys.path[:0] = {paths!r}
 from idrn_trt.cli import main
 from idrn_trt.faces import detect
-from clips import Told
+from told import Told
 from idrn_trt import upscaler
 upscaler.open_detector = lambda *a, **k: Told()
 {before}
@@ -157,7 +157,7 @@ sys.exit(main(["upscale", *sys.argv[1:], "--engine", "bicubic"]))
 
 def command(*arguments: object, before: str = "") -> list[str]:
     """`idrn-trt upscale` with these arguments, after the statement `before`."""
-    paths = [str(HERE), str(HERE.parents[1])]
+    paths = [str(HERE.parent / "models"), str(HERE.parents[1])]
     return [sys.executable, "-c", RUN.format(paths=paths, before=before), *map(str, arguments)]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import Clip, Told, decode, picture, plane_array, rgb_of
+from clips import Clip, decode, picture, plane_array, rgb_of
+from told import Told
 
 from idrn_trt.errors import OptionError, SourceError
 from idrn_trt.types import Box
