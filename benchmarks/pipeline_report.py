@@ -12,6 +12,15 @@ from idrn_trt.errors import SourceError
 
 KIND = "idrn_trt pipeline report"
 FORMAT = 1
+HEADS = ("what", "figure", "to reach", "reached")
+
+
+def row(what: str, figure: float, unit: str, to_reach: float, **parts: object) -> dict[str, Any]:
+    """A line of the report; parts: the figures that it is made of."""
+    return {
+        "what": what, "figure": round(figure, 4), "unit": unit, "to_reach": to_reach,
+        "parts": {key.replace("_", " "): value for key, value in parts.items()},
+    }  # fmt: skip
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -45,7 +54,6 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The result below a heading of the caller's own."""
     machine = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
-    heads = ("what", "figure", "to reach", "reached")
     lines = [
         f"- {row['what']}: {'; '.join(f'{key} {value}' for key, value in row['parts'].items())}"
         for row in document["rows"]
@@ -55,5 +63,5 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"Around the network, by `python benchmarks/pipeline.py`: {document['threads']} threads of "
         f"{machine['model']}, {document['date']}, {versions}; control spread "
         f"{document['control_spread']:.0%}.{void}\n\n"
-        f"{markdown_table(heads, cells(document))}\n\n" + "\n".join(lines) + "\n"
+        f"{markdown_table(HEADS, cells(document))}\n\n" + "\n".join(lines) + "\n"
     )

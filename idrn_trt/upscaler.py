@@ -86,28 +86,35 @@ class Upscaler:
             placed, too_large = _place(faces, frame)
             crops = [cut(frame, window) for _, window in placed]
         with clock.stage("engine"):
-            pictures = self._run([window for _, window in placed], crops)
+            pictures = self.enlarge([window for _, window in placed], crops)
         results = [
             FaceResult(face.box, face.score, window, lr, sr)
             for (face, window), lr, sr in zip(placed, crops, pictures, strict=True)
         ]
         with clock.stage("paste"):
-            picture = self._compose(frame, results) if whole else frame
+            picture = self.compose(frame, results) if whole else frame
         return Result(picture, results, too_large, clock.times_ms())
 
-    def _run(self, windows: Sequence[Window], crops: Sequence[UInt8]) -> list[UInt8]:
-        """Every crop through the network, one engine call for all windows of one side."""
+    def enlarge(self, windows: Sequence[Window], crops: Sequence[UInt8]) -> list[UInt8]:
+        """Every window's pixels through the network, one engine call for all windows of one side.
+
+        crops: uint8 RGB (side, side, 3), one for each window; the pictures, in that order, are the
+        caller's own.
+        """
+        scale, step = self.engine.spec.scale, self.engine.spec.max_batch
         pictures: list[UInt8] = [np.empty(0, np.uint8)] * len(crops)
-        step = self.engine.spec.max_batch
-        for places in group_by_side(windows).values():
+        for side, places in group_by_side(windows).items():
             for first in range(0, len(places), step):
                 some = places[first : first + step]
-                batch = self.engine.run(np.stack([crops[i] for i in some]))
-                for place, picture in zip(some, batch, strict=True):
-                    pictures[place] = picture.copy()  # the batch is the engine's own buffer
+                # Not the engine's own buffer: another thread may use the engine too.
+                out = np.empty((len(some), scale * side, scale * side, 3), np.uint8)
+                self.engine.run(np.stack([crops[i] for i in some]), out)
+                for place, picture in zip(some, out, strict=True):
+                    pictures[place] = picture
         return pictures
 
-    def _compose(self, frame: UInt8, faces: Sequence[FaceResult]) -> UInt8:
+    def compose(self, frame: UInt8, faces: Sequence[FaceResult]) -> UInt8:
+        """The frame at its output size by interpolation, with these faces pasted in."""
         height, width = frame.shape[:2]
         scale = self.engine.spec.scale
         out_w, out_h = output_size(

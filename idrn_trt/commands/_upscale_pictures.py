@@ -25,7 +25,7 @@ from idrn_trt.images import (
 )
 from idrn_trt.types import Result
 from idrn_trt.upscaler import Upscaler
-from idrn_trt.video.find import Input, find_inputs
+from idrn_trt.video.find import Input, find_inputs, is_video_stream
 from idrn_trt.views import compose
 
 UInt8 = npt.NDArray[np.uint8]
@@ -46,7 +46,7 @@ def inputs_of(args: argparse.Namespace) -> list[Input]:
         return find_inputs(args.inputs)
     if len(args.inputs) > 1:
         raise OptionError("'-' is standard input and stands alone: run the other inputs apart")
-    return [Input(STDIN, video=False)]
+    return [Input(STDIN, sys.stdin is not None and is_video_stream(sys.stdin.buffer))]
 
 
 def goes_to_stdout(args: argparse.Namespace, inputs: list[Input]) -> bool:
@@ -59,9 +59,12 @@ def goes_to_stdout(args: argparse.Namespace, inputs: list[Input]) -> bool:
             "standard input has no name to call its result by, and standard output is a terminal: "
             "give -o FILE, or lead the output into a file or a pipe"
         )
-    if len(inputs) > 1 or inputs[0].video:
-        what = "a video" if len(inputs) == 1 else f"{len(inputs)} inputs"
-        raise OptionError(f"standard output takes one picture, not {what}: give -o FILE or FOLDER")
+    if len(inputs) > 1:
+        raise OptionError(
+            f"standard output takes one result, not {len(inputs)} inputs: give -o FILE or FOLDER"
+        )
+    if args.thumbnail:
+        raise OptionError("--thumbnail is written beside the result: give -o FILE")
     if args.json == "-":
         raise OptionError(
             "the result and --json cannot both go to standard output: give one a file"

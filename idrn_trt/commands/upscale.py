@@ -31,6 +31,7 @@ examples:
   idrn-trt upscale photo.jpg --json -             boxes, scores and stage times for a program
   idrn-trt upscale - < photo.jpg > clear.png      a picture through a pipe, always as PNG
   idrn-trt upscale clip.mkv                       writes clip.sr.mp4, with its sound
+  idrn-trt upscale - < clip.mkv > clear.mkv       a video through a pipe, always as Matroska
   idrn-trt upscale clip.mkv -o clear.mkv --start 1:30 --duration 20
 
 exit codes: 0 all done, 1 some file failed (the others are done), 2 wrong usage, 130 interrupted
@@ -51,7 +52,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="picture, video, folder or pattern; - is a picture on standard input",
+        help="picture, video, folder or pattern; - is a picture or video on standard input",
     )
     parser.add_argument(
         "-o", "--output", metavar="OUTPUT",
@@ -180,8 +181,11 @@ class _Job:
         """Do a video; True when Ctrl-C ended it."""
         from tqdm import tqdm
 
+        from idrn_trt.commands._upscale_pictures import STDIN, STDOUT
         from idrn_trt.video.pipeline import upscale_clip
 
+        if target is STDOUT and sys.stdout is None:
+            raise SinkError("cannot write video to standard output: it is closed")
         with tqdm(desc=source.path.name, unit="frame", disable=None, leave=False) as bar:
 
             def opened(expected_frames: int) -> None:
@@ -192,8 +196,8 @@ class _Job:
                 self._report.frame(source, target, frame)
 
             done = upscale_clip(
-                source.path,
-                target,
+                sys.stdin.buffer if source is STDIN else source.path,
+                sys.stdout.buffer if target is STDOUT else target,
                 self._upscaler,
                 self._options,
                 on_open=opened,
@@ -235,7 +239,8 @@ def _video_options(
         if named:
             raise OptionError(f"{', '.join(named)}: for videos, and there is none among the inputs")
         return None
-    from idrn_trt.video.encoders import choose_encoder, container_of
+    from idrn_trt.commands._upscale_pictures import STDOUT
+    from idrn_trt.video.encoders import PIPE_CONTAINER, choose_encoder, container_of
     from idrn_trt.video.options import VideoOptions
 
     options = VideoOptions(
@@ -249,7 +254,7 @@ def _video_options(
         threads=args.threads,
     )
     videos = [target for item, target in zip(inputs, targets, strict=True) if item.video]
-    for container in {container_of(target) for target in videos}:
+    for container in {PIPE_CONTAINER if t is STDOUT else container_of(t) for t in videos}:
         encoder, _ = choose_encoder(options.codec, container)
         encoder.options(options.crf, options.preset)
     return options

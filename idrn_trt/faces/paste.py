@@ -10,19 +10,36 @@ frame's edge would be a visible seam.)
 A result at another scale than the model's is what one would get by pasting at model scale and shrinking
 (or enlarging) the whole: every output pixel takes the mean, or the cubic interpolation, of the same
 network pixels (resample.py), and of the feather's strength there.
+
+Fading is whole numbers throughout, so that it is the same, byte for byte, in any language. Each axis has
+a strength of 0 to OPAQUE = 256 for each output pixel (_strength, and resample_line at another scale). With
+// rounding down, a pixel of strengths r and c, and b beneath a face's f, becomes
+
+    a = (r * c + 128) // 256
+    (b * (256 - a) + f * a + 128) // 256
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from idrn_trt.errors import OptionError
-from idrn_trt.faces.resample import Ints, Taps, axis_taps, resample, resample_line
+from idrn_trt.faces.resample import (
+    Bands,
+    Ints,
+    Taps,
+    axis_taps,
+    column_bands,
+    resample,
+    resample_line,
+    row_bands,
+)
 from idrn_trt.faces.window import CONTEXT_PX
 from idrn_trt.types import Window
 
@@ -31,6 +48,7 @@ UInt16 = npt.NDArray[np.uint16]
 
 # Alpha of a face shown at full strength; 8 bits, so that a blend fits into 16.
 OPAQUE = 256
+_HALF = np.uint16(OPAQUE // 2)
 
 
 def feather_px(side: int) -> int:
@@ -61,8 +79,8 @@ def paste(out: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int,
     small frame holds beyond the frame is never shown. Raises OptionError for arrays that do not fit.
     """
     _check(out, window, sr, scale)
-    columns = _axis(window.x, window.side, scale, in_size[0], out.shape[1])
-    rows = _axis(window.y, window.side, scale, in_size[1], out.shape[0])
+    columns = _axis(window.x, window.side, scale, in_size[0], out.shape[1], column_bands)
+    rows = _axis(window.y, window.side, scale, in_size[1], out.shape[0], row_bands)
     if columns.count == 0 or rows.count == 0:
         return
     face = _face(sr, rows, columns)
@@ -79,7 +97,7 @@ class _Axis:
 
     The shown part is `count` pixels from `first` on, of strength `alpha` (0..OPAQUE); those in
     [full[0], full[1]) are at full strength. source: the network pixel that is pixel 0 at model scale;
-    taps: how pixels are made of network pixels at any other scale, else None.
+    bands: how pixels are made of network pixels at any other scale, else None.
     """
 
     first: int
@@ -87,19 +105,38 @@ class _Axis:
     alpha: UInt16
     full: tuple[int, int]
     source: int
-    taps: Taps | None
+    bands: Bands | None
 
 
-# A face that stands still, or several faces in one row of windows, cost their geometry once. Kept small:
-# an entry is up to some 50 KB.
+def _axis(
+    start: int, side: int, scale: int, size_in: int, size_out: int, make: Callable[[Taps], Bands]
+) -> _Axis:
+    """The axis of a window at `start`.
+
+    Input and output pixels lie to one another as they did some pixels before: a window inside the
+    frame takes its geometry from the first place that is like its own, in the shortest frame.
+    """
+    periods = math.gcd(size_in, size_out)
+    period_in, period_out = size_in // periods, size_out // periods
+    before, behind = (max(0, (n - 1) // period_in) for n in (start, size_in - start - side))
+    near = _near_axis(
+        start - before * period_in, side, scale,
+        size_in - (before + behind) * period_in, size_out - (before + behind) * period_out, make,
+    )  # fmt: skip
+    return replace(near, first=near.first + before * period_out)
+
+
+# Made anew, an axis costs as much as pasting a face. Kept few: one of a large face is up to 300 KB.
 @lru_cache(maxsize=64)
-def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> _Axis:
+def _near_axis(
+    start: int, side: int, scale: int, size_in: int, size_out: int, make: Callable[[Taps], Bands]
+) -> _Axis:
     low, high = _shown(start, side, size_in)
     first = low * size_out // size_in
     count = max(0, -(-high * size_out // size_in) - first)
     source = first - start * scale
     alpha = _strength(start, side, scale, size_in)
-    taps = None
+    bands = None
     if count == 0 or size_in * scale == size_out:
         alpha = alpha[source : source + count]
     else:
@@ -107,9 +144,10 @@ def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> _Ax
         outputs = (first, first + count)
         taps = axis_taps(size_in * scale, size_out, outputs, start * scale, inside)
         alpha = np.clip(resample_line(alpha, taps), 0, OPAQUE)
+        bands = make(taps)
     opaque = np.flatnonzero(alpha == OPAQUE)
     full = (int(opaque[0]), int(opaque[-1]) + 1) if len(opaque) else (count, count)
-    return _Axis(first, count, alpha.astype(np.uint16), full, source, taps)
+    return _Axis(first, count, alpha.astype(np.uint16), full, source, bands)
 
 
 def _shown(start: int, side: int, size_in: int) -> tuple[int, int]:
@@ -134,17 +172,17 @@ def _strength(start: int, side: int, scale: int, size_in: int) -> Ints:
 
 def _face(sr: UInt8, rows: _Axis, columns: _Axis) -> UInt8:
     """The shown part at output scale, uint8 (rows.count, 3 * columns.count)."""
-    if rows.taps is None and columns.taps is None:
+    if rows.bands is None and columns.bands is None:
         top, left = rows.source, 3 * columns.source
         lines = sr.reshape(sr.shape[0], -1)
         return lines[top : top + rows.count, left : left + 3 * columns.count]
     # An axis that keeps the model's scale takes part with weights of one.
-    return resample(sr, rows.taps or _whole(rows), columns.taps or _whole(columns)).reshape(
-        rows.count, -1
+    return resample(
+        sr, rows.bands or row_bands(_same(rows)), columns.bands or column_bands(_same(columns))
     )
 
 
-def _whole(axis: _Axis) -> Taps:
+def _same(axis: _Axis) -> Taps:
     outputs = (axis.source, axis.source + axis.count)
     return axis_taps(1, 1, outputs, 0, outputs)
 
@@ -158,13 +196,20 @@ def _blend(target: UInt8, face: UInt8, rows: _Axis, columns: _Axis) -> None:
     for strip in (slice(0, left), slice(right, None)):
         _mix(target[middle, strip], face[middle, strip], across[strip])
     for strip in (slice(0, top), slice(bottom, None)):
-        alpha = rows.alpha[strip, None].astype(np.uint32) * across
-        _mix(target[strip], face[strip], ((alpha + OPAQUE // 2) // OPAQUE).astype(np.uint16))
+        # These rows are below full strength: at most 255 * 256 + 128, which fits 16 bits.
+        alpha = rows.alpha[strip, None] * across
+        alpha += _HALF
+        alpha >>= 8
+        _mix(target[strip], face[strip], alpha)
 
 
 def _mix(target: UInt8, face: UInt8, alpha: UInt16) -> None:
-    """(background * (256 - a) + face * a + 128) >> 8: the most is 255 * 256 + 128, which fits 16 bits."""
-    target[...] = (target * (OPAQUE - alpha) + face * alpha + np.uint16(128)) >> 8
+    """At most 255 * 256 + 128, which fits 16 bits."""
+    mixed = target * (OPAQUE - alpha)
+    mixed += face * alpha
+    mixed += _HALF
+    mixed >>= 8
+    target[...] = mixed
 
 
 def _check(out: UInt8, window: Window, sr: UInt8, scale: int) -> None:

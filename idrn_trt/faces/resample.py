@@ -1,7 +1,11 @@
 """A part of a picture at another scale, aligned as if the whole picture had been resized.
 
 All arithmetic is on whole numbers (carried in float32, which is exact up to 2^24), so the result does
-not depend on the order of summation and is the same, byte for byte, in any language.
+not depend on the order of summation and is the same, byte for byte, in any language. With weights in
+units of 1 / WEIGHT and round() to the nearest whole number, halves to the even one:
+
+    between[i, x] = round(BETWEEN * sum over j of rows[i, j] * picture[j, x] / WEIGHT)
+    result[i, k] = round(sum over j of columns[k, j] * between[i, j] / (BETWEEN * WEIGHT)), held to 0..255
 """
 
 from __future__ import annotations
@@ -23,10 +27,13 @@ Ints = npt.NDArray[np.int64]
 WEIGHT = 2048
 BETWEEN = 16
 
-# Output lines computed by one product: enough to be worth a call, few enough that the band of weights
-# is mostly not zeros and that a BLAS library computes it in the calling thread (OpenBLAS starts others
-# from 2^18 multiplications on, and then waits for them where the processors are busy).
-BLOCK = 4
+# Outputs computed by one product: enough to be worth a call, few enough that the band of weights is
+# mostly not zeros.
+BLOCK = 8
+# OpenBLAS starts threads for a product of more multiplications, and waits for them where the
+# processors are busy.
+_MOST_MULTIPLICATIONS = 1 << 18
+_CHANNELS = 3
 
 # Bicubic coefficient of cv2.INTER_CUBIC, so that a face is enlarged as its background is.
 CUBIC_A = -0.75
@@ -37,12 +44,24 @@ _kept = threading.local()
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """Weights of one axis: `count` outputs, in blocks of BLOCK.
+    """How the outputs of one axis are made: output i is the sum of weights[i] * inputs[places[i]]."""
 
-    Block b is weights[b] (BLOCK, span) times the input lines from starts[b] on.
+    places: Ints
+    weights: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Taps as products of matrices, for `count` outputs of `step` interleaved values each.
+
+    Only inputs from `first` to `end` are read. Of those, the outputs of block b are made of the ones
+    from starts[b] on: their values side by side, times weights[b] (step * span, step * BLOCK).
     """
 
     count: int
+    step: int
+    first: int
+    end: int
     starts: tuple[int, ...]
     weights: Float32
 
@@ -50,40 +69,48 @@ class Taps:
 def axis_taps(
     size_in: int, size_out: int, outputs: tuple[int, int], offset: int, inside: tuple[int, int]
 ) -> Taps:
-    """Weights that make output pixels [outputs) of an axis resized from size_in to size_out pixels.
+    """Taps that make output pixels [outputs) of an axis resized from size_in to size_out pixels.
 
     The input at hand is a part of that axis: its first pixel is at `offset`. Pixels of it outside
     `inside` (counted from offset) are not read; the nearest one within is read instead. Shrinking
-    takes the mean of what an output pixel covers; enlarging is cubic, pixel centres aligned.
+    takes the mean of what an output pixel covers; enlarging is cubic, pixel centres aligned. Weights
+    are in units of 1 / WEIGHT.
     """
     which = np.arange(*outputs, dtype=np.int64)
     places, weights = (_area if size_in >= size_out else _cubic)(size_in, size_out, which)
-    places = np.clip(places - offset, inside[0], inside[1] - 1)
-    return _blocks(places, weights, inside[1])
+    return Taps(np.clip(places - offset, inside[0], inside[1] - 1), weights)
 
 
-def resample(picture: UInt8, rows: Taps, columns: Taps) -> UInt8:
-    """uint8 (h, w, 3) -> uint8 (rows.count, columns.count, 3), a new array."""
-    height, width = picture.shape[:2]
-    lines = _work("lines", height, width * 3)
-    np.copyto(lines, picture.reshape(height, -1))
-    product = _work("product", rows.count, width * 3)
-    tall = _rounded(_product(rows, lines, BETWEEN / WEIGHT, product))
-    turned = _work("turned", width, rows.count, 3)
-    cv2.transpose(tall.reshape(rows.count, width, 3), dst=turned)
-    product = _work("product", columns.count, rows.count * 3)
-    turned = turned.reshape(width, -1)
-    wide = _rounded(_product(columns, turned, 1 / (BETWEEN * WEIGHT), product))
-    levels = np.clip(wide, 0, 255, out=wide).astype(np.uint8)
-    turned_back = cv2.transpose(levels.reshape(columns.count, rows.count, 3))
-    return np.asarray(turned_back, np.uint8)
+def row_bands(taps: Taps) -> Bands:
+    """What `resample` takes for the lines of a picture."""
+    return _bands(taps, 1, BETWEEN / WEIGHT)
+
+
+def column_bands(taps: Taps) -> Bands:
+    """What `resample` takes for the pixels of a line."""
+    return _bands(taps, _CHANNELS, 1 / (BETWEEN * WEIGHT))
+
+
+def resample(picture: UInt8, rows: Bands, columns: Bands) -> UInt8:
+    """uint8 (h, w, 3) -> uint8 (rows.count, 3 * columns.count), a new array, pixels side by side."""
+    across = slice(_CHANNELS * columns.first, _CHANNELS * columns.end)
+    used = picture.reshape(len(picture), -1)[rows.first : rows.end, across]
+    lines = _work("ends", *used.shape)
+    np.copyto(lines, used)
+    between = _work("between", rows.count, lines.shape[1])
+    _product(lines.T, rows, between.T)
+    np.rint(between, out=between)
+    result = _work("ends", rows.count, _CHANNELS * columns.count)
+    _product(between, columns, result)
+    # The conversion rounds and holds to 255, but would make negatives positive.
+    cv2.threshold(result, 0, 0, cv2.THRESH_TOZERO, dst=result)
+    return np.asarray(cv2.convertScaleAbs(result), np.uint8)
 
 
 def resample_line(values: Ints, taps: Taps) -> Ints:
-    """Whole numbers up to 256, weighted as the pixels are and rounded: one axis of a mask."""
-    column = values.astype(np.float32)[:, None]
-    out = np.empty((taps.count, 1), np.float32)
-    return _rounded(_product(taps, column, 1 / WEIGHT, out))[:, 0].astype(np.int64)
+    """Whole numbers weighted as the pixels are and rounded, halves up: one axis of a mask."""
+    sums = (values[taps.places] * taps.weights).sum(axis=1)
+    return np.asarray((2 * sums + WEIGHT) // (2 * WEIGHT), np.int64)
 
 
 def _work(name: str, *shape: int) -> Float32:
@@ -96,20 +123,17 @@ def _work(name: str, *shape: int) -> Float32:
     return array[:size].reshape(shape)
 
 
-def _product(taps: Taps, lines: Float32, factor: float, out: Float32) -> Float32:
-    """The weighted sums times factor, a power of two, which keeps them exact; in `out`."""
-    weights = taps.weights * np.float32(factor)
-    span = weights.shape[2]
-    for block, start in enumerate(taps.starts):
-        some = out[block * BLOCK : (block + 1) * BLOCK]
-        np.matmul(weights[block, : len(some)], lines[start : start + span], out=some)
-    return out
-
-
-def _rounded(values: Float32) -> Float32:
-    """To the nearest whole number, halves up, in place."""
-    values += 0.5
-    return np.floor(values, out=values)
+def _product(lines: Float32, bands: Bands, out: Float32) -> None:
+    """Every line's outputs, exact because the weights' unit is a power of two."""
+    step = bands.step
+    span, wide = bands.weights.shape[1:]
+    most = max(1, _MOST_MULTIPLICATIONS // (span * wide))
+    for top in range(0, len(lines), most):
+        some, made = lines[top : top + most], out[top : top + most]
+        for block, start in enumerate(bands.starts):
+            part = made[:, block * wide : (block + 1) * wide]
+            read = some[:, start * step : start * step + span]
+            np.matmul(read, bands.weights[block, :, : part.shape[1]], out=part)
 
 
 def _area(size_in: int, size_out: int, which: Ints) -> tuple[Ints, Ints]:
@@ -139,14 +163,18 @@ def _cubic(size_in: int, size_out: int, which: Ints) -> tuple[Ints, Ints]:
     return first[:, None] + np.arange(-1, 3), weights
 
 
-def _blocks(places: Ints, weights: Ints, end: int) -> Taps:
-    """Banded weights of inputs below `end`."""
-    count = len(places)
-    first = places[::BLOCK, 0]
-    span = int((np.maximum.reduceat(places[:, -1], np.arange(0, count, BLOCK)) - first).max()) + 1
+def _bands(taps: Taps, step: int, unit: float) -> Bands:
+    """The taps times `unit`, a power of two."""
+    count = len(taps.places)
+    end = int(taps.places[:, -1].max()) + 1
+    first = taps.places[::BLOCK, 0]
+    lasts = np.maximum.reduceat(taps.places[:, -1], np.arange(0, count, BLOCK))
+    span = int((lasts - first).max()) + 1
     starts = np.minimum(first, end - span)
-    dense = np.zeros((len(starts), BLOCK, span), np.float32)
-    block, row = np.divmod(np.arange(count)[:, None], BLOCK)
+    begin = int(starts[0])
+    dense = np.zeros((len(starts), span, BLOCK), np.float32)
+    block, column = np.divmod(np.arange(count)[:, None], BLOCK)
     # Several places may be one and the same after clipping: add, do not assign.
-    np.add.at(dense, (block, row, places - starts[block]), weights)
-    return Taps(count, tuple(map(int, starts)), dense)
+    np.add.at(dense, (block, taps.places - starts[block], column), taps.weights * unit)
+    weights = np.kron(dense, np.eye(step, dtype=np.float32))
+    return Bands(count, step, begin, end, tuple(int(s) - begin for s in starts), weights)

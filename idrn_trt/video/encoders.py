@@ -21,6 +21,9 @@ CONTAINERS = {
     ".webm": "webm",
 }
 
+# What a pipe is written as: nothing in it is changed once it is written.
+PIPE_CONTAINER = "matroska"
+
 _X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     "placebo",

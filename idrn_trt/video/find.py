@@ -9,6 +9,7 @@ import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from idrn_trt.errors import OptionError
 from idrn_trt.files import exists, is_folder
@@ -107,6 +108,12 @@ def is_video(path: Path) -> bool:
     if told is None:
         return suffix in VIDEO_SUFFIXES and not (suffix == ".ts" and head)
     return told
+
+
+def is_video_stream(file: BinaryIO) -> bool:
+    """Whether what comes through a pipe begins as a video; nothing is taken out of it."""
+    peek = getattr(file, "peek", None)
+    return peek is not None and _by_content(peek(_HEAD_BYTES)) is True
 
 
 def _by_content(head: bytes) -> bool | None:

@@ -10,10 +10,11 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from idrn_trt.types import Result
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.video.channel import Channel
 from idrn_trt.video.colour import output_colour
-from idrn_trt.video.encoders import Encoder, choose_encoder, container_of
+from idrn_trt.video.encoders import PIPE_CONTAINER, Encoder, choose_encoder, container_of
 from idrn_trt.video.options import VideoOptions
 from idrn_trt.video.reader import Reader, Step
 from idrn_trt.video.sheet import Canvas
@@ -51,7 +52,8 @@ class ClipReport:
 
     frames: written. output_size: (width, height), None when nothing was written. preview: the picture,
     uint8 RGB, that shows most of faces. damage: what of the input could not be read, "" when whole.
-    interrupted: Ctrl-C came, and what was done until then is in the file. tracks: those copied.
+    interrupted: Ctrl-C came, and what was done until then is in the file. tracks: those copied. A file
+    that was given open has the path "-".
     """
 
     source: Path
@@ -81,8 +83,8 @@ class _Shown(NamedTuple):
 
 
 def upscale_clip(
-    source: Path,
-    target: Path,
+    source: Path | BinaryIO,
+    target: Path | BinaryIO,
     upscaler: Upscaler,
     options: VideoOptions | None = None,
     *,
@@ -91,9 +93,11 @@ def upscale_clip(
 ) -> ClipReport:
     """Upscale every frame of the clip at `source` into the video file `target`.
 
-    target's ending names the container (encoders.CONTAINERS). The other tracks are copied. A clip that
-    cannot be read to its end is written as far as it can; so is one during which Ctrl-C comes; the
-    report says which. With the view "faces" nothing is written for a clip without a face.
+    Either may be a binary file that is open, a pipe too, and stays the caller's; so written it is
+    Matroska, else target's ending names the container (encoders.CONTAINERS). The other tracks are
+    copied. A clip that cannot be read to its end is written as far as it can; so is one during which
+    Ctrl-C comes; the report says which. With the view "faces" nothing is written for a clip without a
+    face.
     on_open is told how many frames to expect (0 where the file does not say), on_frame of each frame,
     both in this thread.
 
@@ -101,12 +105,12 @@ def upscale_clip(
     written (an older one then stays as it was), and what the upscaler raises.
     """
     options = options or VideoOptions()
-    container = container_of(target)
+    container = container_of(target) if isinstance(target, Path) else PIPE_CONTAINER
     encoder, notes = choose_encoder(options.codec, container)
     wishes = encoder.options(options.crf, options.preset)
-    report = ClipReport(source, target, encoder=encoder.name, notes=notes)
+    report = ClipReport(_path(source), _path(target), encoder=encoder.name, notes=notes)
     start = time.perf_counter()
-    with Reader(source, options) as reader, _Decoding(reader) as decoding:
+    with Reader(source, options) as reader, closing(_Decoding(reader)) as decoding:
         if on_open is not None:
             on_open(reader.expected_frames)
         shown = _Frames(reader, upscaler, options, report, on_frame).made(decoding)
@@ -114,14 +118,23 @@ def upscale_clip(
         if first is not None and first.picture is not None:
             size = (first.picture.shape[1], first.picture.shape[0])
             report.output_size = size
-            with replacing(target, "video") as part:
+            with _written(target) as part:
                 plan = _plan(reader, container, encoder, wishes, size, options)
                 _write(Writer(part, plan), itertools.chain([first], shown), report)
-        decoding.finish()
+        decoding.close()
         report.notes += [*reader.notes, *reader.dropped]
         report.damage = reader.damage
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _path(file: Path | BinaryIO) -> Path:
+    return file if isinstance(file, Path) else Path("-")
+
+
+def _written(target: Path | BinaryIO) -> AbstractContextManager[Path | BinaryIO]:
+    """What to write to so that it becomes `target`."""
+    return replacing(target, "video") if isinstance(target, Path) else nullcontext(target)
 
 
 def _plan(
@@ -225,6 +238,7 @@ class _Decoding:
         self._reader = reader
         self._steps: Channel[Step] = Channel(WAITING)
         self._thread = threading.Thread(target=self._run, name="idrn-decode", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -238,22 +252,10 @@ class _Decoding:
     def __iter__(self) -> Iterator[Step]:
         return iter(self._steps)
 
-    def __enter__(self) -> _Decoding:  # noqa: PYI034 (typing.Self needs Python 3.11)
-        self._thread.start()
-        return self
-
-    def finish(self) -> None:
-        """Stop and wait: the reader is this thread's again."""
+    def close(self) -> None:
+        """Stop and wait: the reader is this thread's again; may be called more than once."""
         self._steps.stop()
         self._thread.join()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.finish()
 
 
 class _Encoding:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -32,6 +32,9 @@ DEMUXERS = (
 # Packets of other tracks handed over at once: a file need not be interleaved.
 _MOST_PACKETS = 256
 _DEFAULT_RATE = Fraction(25)
+_PIPE_HINT = (
+    " (an MP4 with its index at the end cannot be read through a pipe: give the file's name)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Step:
     picture: Picture | None = None
 
 
-class Reader:
+class Reader(AbstractContextManager["Reader"]):
     """One clip, read from its beginning to its end, once.
 
     After the first picture: colour, and notes on what was converted. After the last: damage, a sentence
@@ -60,13 +63,15 @@ class Reader:
     not say), tracks (the other audio and subtitle streams), dropped (a sentence for each other one),
     metadata and chapters.
 
-    One thread iterates and closes. Raises SourceError for what is no clip with a video track.
+    source: a path, or a binary file open for reading, which may be a pipe and stays the caller's to
+    close. One thread iterates and closes. Raises SourceError for what is no clip with a video track.
     """
 
-    def __init__(self, path: Path, options: VideoOptions | None = None) -> None:
+    def __init__(self, source: Path | BinaryIO, options: VideoOptions | None = None) -> None:
         self._options = options or VideoOptions()
-        self.path = path
-        self._container = self._open()
+        self._name = str(source) if isinstance(source, Path) else source.name
+        self._hint = "" if isinstance(source, Path) or source.seekable() else _PIPE_HINT
+        self._container = self._open(source)
         try:
             self._video = self._video_stream()
             self._check_size(self._video.codec_context.width, self._video.codec_context.height)
@@ -116,37 +121,30 @@ class Reader:
         """Close the file; may be called more than once."""
         self._container.close()
 
-    def __enter__(self) -> Reader:  # noqa: PYI034 (typing.Self needs Python 3.11)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> Any:
-        named = f"file:{self.path}"  # so that no part of a name is taken for a protocol
+    def _open(self, source: Path | BinaryIO) -> Any:
         limits = {
             "format_whitelist": ",".join(DEMUXERS),
             "protocol_whitelist": "file",
             "max_pixels": str(self._options.max_pixels),
         }
+        # So that no part of a name is taken for a protocol.
+        file = f"file:{source}" if isinstance(source, Path) else source
         try:
-            if self.path.is_file() and self.path.stat().st_size == 0:
-                raise SourceError(f"cannot read video {str(self.path)!r}: the file is empty")
-            return av.open(named, options=limits, metadata_errors="replace")
+            if isinstance(source, Path) and source.is_file() and source.stat().st_size == 0:
+                raise SourceError(f"cannot read video {self._name!r}: the file is empty")
+            return av.open(file, options=limits, metadata_errors="replace")
         except OSError as error:
             if isinstance(error, SourceError):
                 raise
             reason = (error.strerror or str(error)).lower()
-            raise SourceError(f"cannot read video {str(self.path)!r}: {reason}") from error
+            raise SourceError(f"cannot read video {self._name!r}: {reason}") from error
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(
-                f"cannot read video {str(self.path)!r}: damaged from its beginning, cut off before "
-                "its index, or not a video in a format known here"
+                f"cannot read video {self._name!r}: damaged from its beginning, cut off before "
+                f"its index, or not a video in a format known here{self._hint}"
             ) from error
 
     def _video_stream(self) -> Any:
@@ -158,17 +156,13 @@ class Reader:
                 ", ".join(sorted({str(s.type) for s in streams if s.type != "video"})) or "nothing"
             )
             what = f"{kinds} and a cover picture" if cover else kinds
-            raise SourceError(f"{str(self.path)!r} has no video track: it holds {what}")
+            raise SourceError(f"{self._name!r} has no video track: it holds {what}")
         best = self._container.streams.best("video")
         stream = best if best in shown else shown[0]
         if stream.codec_context is None:
-            raise SourceError(
-                f"cannot read video {str(self.path)!r}: no decoder here for its track"
-            )
+            raise SourceError(f"cannot read video {self._name!r}: no decoder here for its track")
         if not stream.time_base:
-            raise SourceError(
-                f"cannot read video {str(self.path)!r}: its track has no unit of time"
-            )
+            raise SourceError(f"cannot read video {self._name!r}: its track has no unit of time")
         stream.codec_context.options = {"max_pixels": str(self._options.max_pixels)}
         stream.codec_context.thread_count = self._options.threads or 0
         stream.codec_context.thread_type = "AUTO"
@@ -178,7 +172,7 @@ class Reader:
         most = self._options.max_pixels
         if width * height > most:
             raise SourceError(
-                f"video {str(self.path)!r} has {width}x{height} = {width * height:,} pixels a frame, "
+                f"video {self._name!r} has {width}x{height} = {width * height:,} pixels a frame, "
                 f"more than the limit of {most:,}: raise it with --max-pixels if you trust the file"
             )
 
@@ -267,13 +261,13 @@ class Reader:
             self.notes.append(text)
 
     def _no_picture(self) -> str:
-        name = str(self.path)
+        name = self._name
         if self._timeline.skipped:
             return (
                 f"video {name!r} has no frame in the part asked for: "
                 f"it ends at {self._timeline.ends_at_s():.2f} s"
             )
-        return f"cannot read video {name!r}: not one frame can be decoded"
+        return f"cannot read video {name!r}: not one frame can be decoded{self._hint}"
 
     def _damage(self) -> str:
         for note in self._timeline.notes():
@@ -287,7 +281,7 @@ class Reader:
             parts.append(f"is cut off at {ends_s:.2f} s{of}")
         if self._undecodable:
             parts.append(f"has {self._undecodable} damaged packets")
-        return f"video {str(self.path)!r} {' and '.join(parts)}" if parts else ""
+        return f"video {self._name!r} {' and '.join(parts)}" if parts else ""
 
 
 def _is_cover(stream: Any) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import cv2
@@ -50,18 +50,19 @@ class Plan:
 
 
 class Writer:
-    """One video file being written, by one thread at a time.
+    """One video being written, by one thread at a time: to a path, or into a binary file or pipe.
 
     notes: what could not be written as wanted. Every method raises OSError, with the reason, when the
     file cannot be written or the encoder refuses.
     """
 
-    def __init__(self, path: Path, plan: Plan) -> None:
+    def __init__(self, target: Path | BinaryIO, plan: Plan) -> None:
         self._plan = plan
         self._durations: dict[int, int] = {}
         self.notes: list[str] = []
+        file = f"file:{target}" if isinstance(target, Path) else target
         self._container: Any = av.open(
-            f"file:{path}", "w", format=plan.container, container_options=_muxer_options(plan)
+            file, "w", format=plan.container, container_options=_muxer_options(plan)
         )
         try:
             self._stream = self._video_stream()

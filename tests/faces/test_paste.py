@@ -8,8 +8,10 @@ import numpy.typing as npt
 import pytest
 
 from idrn_trt.errors import OptionError
+from idrn_trt.faces import paste as paste_module
 from idrn_trt.faces.layout import background
 from idrn_trt.faces.paste import feather_px, paste, paste_order
+from idrn_trt.faces.resample import column_bands
 from idrn_trt.faces.window import CONTEXT_PX, WINDOW_SIDES_PX, cut, window_for
 from idrn_trt.types import Box, Window
 
@@ -216,6 +218,37 @@ def test_the_context_is_never_shown() -> None:
             paste(out, window, picture, 4, (WIDTH, HEIGHT))
             results.append(out)
         assert np.array_equal(*results)
+
+
+@pytest.mark.parametrize("size", [(1440, 1080), (800, 601), (1919, 1080), (3000, 2250)])
+def test_a_face_looks_the_same_wherever_it_is(size: tuple[int, int]) -> None:
+    """Geometry taken over from another place of the frame is what this place's own would be."""
+    for start in (1, 2, 7, 100, 515, 516):
+        near = paste_module._axis(start, 64, 4, 640, size[0], column_bands)
+        own = paste_module._near_axis(start, 64, 4, 640, size[0], column_bands)
+        assert (near.first, near.count, near.full) == (own.first, own.count, own.full)
+        assert np.array_equal(near.alpha, own.alpha)
+        assert near.bands is not None
+        assert own.bands is not None
+        assert near.bands.starts == own.bands.starts
+        assert np.array_equal(near.bands.weights, own.bands.weights)
+
+
+def test_the_blend_is_its_definition() -> None:
+    """At model scale every byte is what the module's first lines say, in whole numbers."""
+    window, (beneath, face) = Window(20, 30, 64), (noise(HEIGHT * 2, WIDTH * 2), noise(128, 128, 1))
+    out = beneath.copy()
+    paste(out, window, face, 2, (WIDTH, HEIGHT))
+    at = np.arange(128)
+    ramp_px = 2 * feather_px(64)
+    centres = np.minimum(at, at[::-1]) - 2 * CONTEXT_PX  # of network pixels, from the shown part
+    doubled = (2 * centres + 1) * 256
+    strength = np.clip((doubled + ramp_px) // (2 * ramp_px), 0, 256)
+    alpha = ((strength[:, None] * strength + 128) // 256)[..., None]
+    want = beneath.astype(int)
+    place = np.s_[2 * window.y : 2 * window.y + 128, 2 * window.x : 2 * window.x + 128]
+    want[place] = (want[place] * (256 - alpha) + face * alpha + 128) // 256
+    assert np.array_equal(out, want)
 
 
 def test_pasting_twice_shows_the_face_in_the_same_place() -> None:

@@ -1,0 +1,77 @@
+"""Memory of the process's own over a clip of many frames."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+from pipeline_report import row
+from tqdm import tqdm
+
+from idrn_trt.engines.base import Engine
+from idrn_trt.upscaler import Upscaler
+from idrn_trt.video.options import VideoOptions
+from idrn_trt.video.pipeline import FrameDone, upscale_clip
+from idrn_trt.video.reader import Reader
+
+FRAME_PX = (160, 120)
+# So often memory is looked at.
+LOOKS = 100
+
+
+def memory_rows(clip: Path, engine: Engine, threads: int, count: int) -> Iterator[dict[str, Any]]:
+    """One row: what memory grows by after the first tenth of the frames; after Ctrl-C, of those done."""
+    seen_mib: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        long = Path(folder) / "long.mp4"
+        write_long_clip(clip, long, count)
+        with tqdm(total=count, unit="frame", disable=None, leave=False) as bar:
+
+            def look(frame: FrameDone) -> None:
+                bar.update()
+                if frame.number % max(1, count // LOOKS) == 0:
+                    seen_mib.append(own_memory_mib())
+
+            report = upscale_clip(
+                long, Path(folder) / "out.mp4", Upscaler(engine=engine),
+                VideoOptions(threads=threads), on_frame=look,
+            )  # fmt: skip
+    warm = seen_mib[len(seen_mib) // 10]
+    yield row(
+        f"memory over {report.frames:,} frames after warm-up",
+        max(0.0, statistics.median(seen_mib[-5:]) - warm), "MiB", 2.0,
+        after_a_tenth_MiB=round(warm, 2), at_the_end_MiB=round(seen_mib[-1], 2),
+        most_MiB=round(max(seen_mib), 2), faces=report.faces,
+    )  # fmt: skip
+    if report.interrupted:
+        raise KeyboardInterrupt
+
+
+def write_long_clip(clip: Path, target: Path, count: int) -> None:
+    """The clip's frames, shrunk, over and over until there are `count`."""
+    with Reader(clip, VideoOptions(duration_s=2)) as reader:
+        pictures = [
+            cv2.resize(step.picture.rgb, FRAME_PX, interpolation=cv2.INTER_AREA)
+            for step in reader
+            if step.picture is not None
+        ]
+    with av.open(str(target), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = *FRAME_PX, "yuv420p"
+        for picture in itertools.islice(itertools.cycle(pictures), count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode(None))
+
+
+def own_memory_mib() -> float:
+    """Resident memory that is not backed by a file (proc(5))."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("this system's /proc/self/status has no RssAnon: the memory row needs it")
