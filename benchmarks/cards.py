@@ -88,11 +88,12 @@ Document = dict[str, Any]
 
 
 def manifests(root: Path) -> dict[str, Document]:
-    """Name -> manifest of every model below models/."""
-    return {
+    """Name -> manifest of every model below models/ that enlarges (detector_card.py has the other)."""
+    found = {
         path.parent.name: json.loads(path.read_bytes())
         for path in sorted((root / "models").glob("*/manifest.json"))
     }
+    return {name: manifest for name, manifest in found.items() if "task" not in manifest}
 
 
 def measure(root: Path, spec: str) -> None:
@@ -253,7 +254,7 @@ def _training(manifest: Document) -> str:
     if recipe.get("init_sha256"):
         lines.append(
             "It started from weights trained before (`--init`): those of the d8-w64-x4 network after 10,000 "
-            "steps or more; what differs in shape started anew."
+            "steps or more, in one run or by way of a shorter one; what differs in shape started anew."
         )
     return " ".join(lines)
 
