@@ -3,8 +3,8 @@
     python benchmarks/tables.py           write both
     python benchmarks/tables.py --check   exit 1 when either differs from what the reports say
 
-A report is what `idrn-trt bench --json` writes, an experiment of benchmarks/paper/ with --json, or what
-benchmarks/pipeline.py --json writes; other JSON files there are none of this script's.
+A report is what `idrn-trt bench`, benchmarks/pipeline.py and those of benchmarks/paper/ write with --json;
+other JSON files there are none of this script's.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from idrn_trt.bench.document import KIND, measured, read_report
+from idrn_trt.bench import document as bench
+from idrn_trt.bench.document import measured, read_report
 from idrn_trt.bench.report import headline, markdown, markdown_table
 from idrn_trt.files import write_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "paper"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import _report as experiments  # found in the first folder
+import _front as front  # these two are found in the first folder
+import _report as experiments
 import pipeline_report  # found in the second
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,56 +32,47 @@ BEGIN = "<!-- begin: python benchmarks/tables.py -->"
 END = "<!-- end: python benchmarks/tables.py -->"
 NOTHING = "No run is recorded yet.\n"
 
+
+class Kind(NamedTuple):
+    """How a kind of report is read and shown; read raises SourceError for a damaged one."""
+
+    read: Callable[[Path], dict[str, Any]]
+    markdown: Callable[[dict[str, Any]], str]
+
+
+# In the order of RESULTS.md: speed, what is around the network, and the networks themselves.
+KINDS = {
+    bench.KIND: Kind(read_report, markdown),
+    pipeline_report.KIND: Kind(pipeline_report.read, pipeline_report.markdown),
+    front.KIND: Kind(front.read, front.markdown),
+    experiments.KIND: Kind(experiments.read, experiments.markdown),
+}
+
 # What the README's table is taken from: the first report by name that was measured like this.
 _README_CONDITIONS = {"scenario": "single-stream", "batch": 1, "window_px": 32}
 
 
-def reports(folder: Path) -> dict[str, dict[str, Any]]:
-    """File name -> report, by name. Raises SourceError for a damaged one."""
-    found = {}
+def reports(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Kind -> file name -> report, both in RESULTS.md's order. Raises SourceError for a damaged one."""
+    found: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in KINDS}
     for path in sorted(folder.glob("*.json")):
-        if json.loads(path.read_bytes()).get("kind") == KIND:
-            found[path.name] = read_report(path)
+        kind = json.loads(path.read_bytes()).get("kind")
+        if kind in KINDS:
+            found[kind][path.name] = KINDS[kind].read(path)
     return found
 
 
-def recorded_experiments(folder: Path) -> dict[str, dict[str, Any]]:
-    """File name -> the paper's experiment repeated, by name. Raises SourceError for a damaged one."""
-    found = {}
-    for path in sorted(folder.glob("*.json")):
-        if json.loads(path.read_bytes()).get("kind") == experiments.KIND:
-            found[path.name] = experiments.read(path)
-    return found
-
-
-def recorded_pipelines(folder: Path) -> dict[str, dict[str, Any]]:
-    """File name -> what benchmarks/pipeline.py wrote, by name. Raises SourceError for a damaged one."""
-    found = {}
-    for path in sorted(folder.glob("*.json")):
-        if json.loads(path.read_bytes()).get("kind") == pipeline_report.KIND:
-            found[path.name] = pipeline_report.read(path)
-    return found
-
-
-def results(
-    found: dict[str, dict[str, Any]],
-    repeated: dict[str, dict[str, Any]],
-    pipelines: dict[str, dict[str, Any]],
-) -> str:
-    """The text of RESULTS.md: speed first, then what is around the network, then the paper's experiments."""
+def results(found: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """The text of RESULTS.md."""
     head = (
         "# Recorded results\n\n"
         "Written by `python benchmarks/tables.py` from the JSON in `results/`; do not edit. Every number "
         "is of the machine named above it.\n\n"
     )
-    parts = [f"## {name.removesuffix('.json')}\n\n{markdown(r)}" for name, r in found.items()]
-    parts += [
-        f"## {name.removesuffix('.json')}\n\n{pipeline_report.markdown(r)}"
-        for name, r in pipelines.items()
-    ]
-    parts += [
-        f"## {name.removesuffix('.json')}\n\n{experiments.markdown(r)}"
-        for name, r in repeated.items()
+    parts = [
+        f"## {name.removesuffix('.json')}\n\n{KINDS[kind].markdown(report)}"
+        for kind, some in found.items()
+        for name, report in some.items()
     ]
     return head + ("\n".join(parts) or NOTHING)
 
@@ -133,12 +127,11 @@ def with_table(document: str, table: str) -> str:
 
 def wanted(root: Path) -> dict[Path, str]:
     """Each generated document and what it should hold."""
-    folder = root / "benchmarks" / "results"
-    found, repeated = reports(folder), recorded_experiments(folder)
+    found = reports(root / "benchmarks" / "results")
     readme = root / "README.md"
     return {
-        root / "benchmarks" / "RESULTS.md": results(found, repeated, recorded_pipelines(folder)),
-        readme: with_table(readme.read_text(encoding="utf-8"), readme_table(found)),
+        root / "benchmarks" / "RESULTS.md": results(found),
+        readme: with_table(readme.read_text(encoding="utf-8"), readme_table(found[bench.KIND])),
     }
 
 
