@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 NUMPY_LEFT_3_10 := --no-warn-return-any
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint wheel clean
+.PHONY: help run test standin native lint wheel clean
 
 # opencv-python needs libraries of the window system (libGL and others) that slim containers lack;
 # opencv-python-headless is the same library without windows. The two overwrite each other's files, so
@@ -40,6 +40,14 @@ run: $(VENV)/.ready-run  ## a sample photo, or INPUT=photo.jpg or INPUT=folder, 
 
 test: $(VENV)/.ready-test  ## install what the tests need and run them all
 	$(BIN)/python -m pytest
+
+standin: $(VENV)/.ready-standin  ## build pycuda without a GPU, for the tests against a stand-in of the driver
+
+native: $(VENV)/.ready-run  ## build the C library and the GStreamer element into build/ and test them
+	cmake -B build -D IDRN_WERROR=ON \
+	  -D OpenVINO_DIR="$$($(BIN)/python -c 'import openvino.utils as u; print(u.get_cmake_path())')"
+	cmake --build build -j 4
+	ctest --test-dir build --output-on-failure
 
 lint: $(VENV)/.ready-lint  ## ruff and mypy, for every Python that is supported
 	$(BIN)/ruff check
@@ -83,8 +91,12 @@ $(VENV)/.ready-run: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.ready-test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing the tests and what they need into $(VENV) (some minutes: torch) ...'
 	@$(INSTALL) pip
-	@$(INSTALL) --editable '.[bench,demo,onnxruntime,train]' --group test
+	@$(INSTALL) --editable '.[bench,demo,metrics,onnxruntime,train,virtualcam]' --group test
 	@$(call ensure_opencv,$(VENV))
+	@touch $@
+
+$(VENV)/.ready-standin: $(VENV)/.ready-test tests/standin/install_pycuda.py
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python tests/standin/install_pycuda.py
 	@touch $@
 
 $(VENV)/.ready-lint: $(VENV)/.ready-test

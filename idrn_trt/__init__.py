@@ -5,6 +5,9 @@
     with Upscaler() as upscaler:
         result = upscaler.upscale(frame)  # uint8 RGB (H, W, 3)
 
+    for result in idrn_trt.stream("rtsp://camera/1"):  # cameras and files, in real time
+        ...
+
 Importing this package loads nothing but the standard library; each public name loads its module on
 first use (PEP 562).
 """
@@ -28,7 +31,18 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from idrn_trt.faces.detect import open_detector
-    from idrn_trt.types import Box, EngineSpec, Face, FaceResult, Result, Window
+    from idrn_trt.streaming.options import StreamOptions
+    from idrn_trt.streaming.stream import Stream, stream
+    from idrn_trt.types import (
+        Box,
+        EngineSpec,
+        Face,
+        FaceResult,
+        Result,
+        StreamResult,
+        TrackedFace,
+        Window,
+    )
     from idrn_trt.upscaler import Upscaler
 
 __version__ = "0.1.0"
@@ -47,12 +61,17 @@ __all__ = [
     "Result",
     "SinkError",
     "SourceError",
+    "Stream",
+    "StreamOptions",
+    "StreamResult",
+    "TrackedFace",
     "TrainingError",
     "Upscaler",
     "Window",
     "__version__",
     "open_detector",
     "open_engine",
+    "stream",
 ]
 
 _HOMES = {
@@ -62,7 +81,11 @@ _HOMES = {
         "OptionError", "SinkError", "SourceError", "TrainingError",
     ),
     "idrn_trt.faces.detect": ("open_detector",),
-    "idrn_trt.types": ("Box", "EngineSpec", "Face", "FaceResult", "Result", "Window"),
+    "idrn_trt.streaming.options": ("StreamOptions",),
+    "idrn_trt.streaming.stream": ("Stream", "stream"),
+    "idrn_trt.types": (
+        "Box", "EngineSpec", "Face", "FaceResult", "Result", "StreamResult", "TrackedFace", "Window",
+    ),
     "idrn_trt.upscaler": ("Upscaler",),
 }  # fmt: skip
 

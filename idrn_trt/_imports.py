@@ -19,6 +19,8 @@ _PACKAGES = {
     "torch": '"idrn-trt[train]"',
     "pycuda": '"idrn-trt[tensorrt]"',
     "tensorrt": '"idrn-trt[tensorrt]"',
+    "prometheus_client": '"idrn-trt[metrics]"',
+    "pyvirtualcam": '"idrn-trt[virtualcam]"',
     "skimage": '"idrn-trt[demo]"',
 }
 

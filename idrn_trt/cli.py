@@ -23,17 +23,22 @@ from idrn_trt.commands import (
     export,
     models,
     quantise,
+    stream,
     train,
+    train_detector,
     upscale,
 )
 from idrn_trt.errors import IdrnError, OptionError
 
-VERBS = (upscale, doctor, models, bench, data, train, evaluate, export, quantise, build)
+VERBS = (
+    upscale, stream, doctor, models, bench, data, train, train_detector, evaluate, export, quantise, build,
+)  # fmt: skip
 
 EPILOG = """\
 examples:
   idrn-trt upscale photo.jpg                 photo.sr.png beside it, every small face made clear
   idrn-trt upscale photos/ -o clear/         a folder, mirrored
+  idrn-trt stream 0                          a webcam in a window, its faces made clear
   idrn-trt doctor                            what works on this machine, and why the rest does not
 """
 

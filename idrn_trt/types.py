@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import numpy as np
     import numpy.typing as npt
 
     UInt8 = npt.NDArray[np.uint8]
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
-View = Literal["frame", "faces", "side-by-side"]
-VIEWS: tuple[View, ...] = ("frame", "faces", "side-by-side")
+View = Literal["frame", "faces", "side-by-side", "split"]
+VIEWS: tuple[View, ...] = ("frame", "faces", "side-by-side", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +100,43 @@ class Result:
     faces: list[FaceResult]
     too_large: list[Face] = field(default_factory=list)
     times_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFace(FaceResult):
+    """A face of a stream.
+
+    track: the same number from frame to frame while it is followed, from 1. sharpness: variance of the
+    Laplacian of lr in grey, higher is sharper. reused: the window changed no more than a sensor's noise,
+    and lr and sr are those of an earlier frame.
+    """
+
+    track: int
+    sharpness: float
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamResult:
+    """One frame of a stream, upscaled.
+
+    source: which of the stream's sources, from 0; name: what it is called, without credentials.
+    number: of the frame in its source, from 0; frames dropped before it are counted. time: in seconds,
+    by the source's own clock; it only grows. captured_s: Unix time at which it was captured;
+    captured_ns: the same by time.perf_counter_ns, from which ages are counted.
+    frame: as captured, uint8 RGB (H, W, 3), not to be written to. picture: the view, uint8 RGB; None
+    where nobody wants one, and in the view "faces" before the first face. faces, too_large and times_ms:
+    see Result.
+    """
+
+    source: int
+    name: str
+    number: int
+    time: Fraction
+    captured_s: float
+    captured_ns: int
+    frame: UInt8
+    picture: UInt8 | None
+    faces: list[TrackedFace]
+    too_large: list[Face]
+    times_ms: dict[str, float]

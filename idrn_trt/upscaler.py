@@ -19,7 +19,7 @@ from idrn_trt.faces.layout import background, output_size
 from idrn_trt.faces.paste import paste, paste_order
 from idrn_trt.faces.window import cut, group_by_side, window_for
 from idrn_trt.types import Face, FaceResult, Result, Window
-from idrn_trt.zoo import DEFAULT_MODEL, Model
+from idrn_trt.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, Model
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -29,7 +29,7 @@ class Upscaler:
 
     model: a name of the zoo, a model folder, or an .onnx file. engine: a registry name, "auto", or an
     opened Engine, which then stays the caller's to close and makes model, precision and threads moot.
-    detector: "haar", "yunet" (with detector_model, its file), or a Detector. min_face_px: the smallest
+    detector: "cnn", "haar", "yunet" (with detector_model, its file), or a Detector. min_face_px: the smallest
     face worth finding, in frame pixels; detect_upscaled lets the detector enlarge the frame for it.
     out_size: (width, height) of the result in pixels; frame_scale: 1, 2 or 4 times the input; with
     neither, as large as the model's scale allows within 1920x1080, and never smaller than the input.
@@ -44,7 +44,7 @@ class Upscaler:
         *,
         precision: str = "auto",
         threads: int | None = None,
-        detector: str | Detector = "haar",
+        detector: str | Detector = DEFAULT_DETECTOR,
         detector_model: Path | None = None,
         min_face_px: int = 24,
         detect_upscaled: bool = False,
@@ -57,6 +57,8 @@ class Upscaler:
                 min_face_px=min_face_px,
                 model_file=detector_model,
                 upscale=detect_upscaled,
+                engine="onnxruntime" if engine == "onnxruntime" else "openvino",
+                threads=threads,
             )
         self.detector = detector
         self.out_size = out_size

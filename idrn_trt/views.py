@@ -1,4 +1,4 @@
-"""What of a result is shown: the whole frame, its faces only, or the frame beside plain interpolation."""
+"""What of a result is shown: the whole frame, its faces, or the frame beside or halved with interpolation."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ GREY = 128
 
 
 def compose(view: str, frame: UInt8, result: Result) -> UInt8 | None:
-    """The picture of `view` ("frame", "faces" or "side-by-side"), uint8 RGB.
+    """The picture of `view`, one of types.VIEWS, uint8 RGB.
 
-    frame is the input, (H, W, 3). None for "faces" when there is none.
+    frame is the input, (H, W, 3). "split" has interpolation in its left half and the result in its
+    right. None for "faces" when there is none.
     """
     if view == "frame":
         return result.frame
+    if view == "faces":
+        return faces_sheet(result)
+    height, width = result.frame.shape[:2]
+    plain = background(frame, width, height)
     if view == "side-by-side":
-        height, width = result.frame.shape[:2]
-        return np.hstack([background(frame, width, height), result.frame])
-    return faces_sheet(result)
+        return np.hstack([plain, result.frame])
+    plain[:, width // 2 :] = result.frame[:, width // 2 :]
+    plain[:, width // 2 - 1 : width // 2 + 1] = GREY
+    return plain
 
 
 def faces_sheet(result: Result) -> UInt8 | None:

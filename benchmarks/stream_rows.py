@@ -1,0 +1,275 @@
+"""What benchmarks/stream.py measures, a function a row (or a few that share a run)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pipeline_memory import own_memory_mib
+from pipeline_report import row
+
+from idrn_trt.engines.base import Engine
+from idrn_trt.errors import SourceError
+from idrn_trt.faces.find import Finder
+from idrn_trt.faces.layout import background
+from idrn_trt.streaming import backoff
+from idrn_trt.streaming.options import StreamOptions
+from idrn_trt.streaming.stats import StreamStats
+from idrn_trt.streaming.stream import Stream
+from idrn_trt.types import StreamResult
+from idrn_trt.upscaler import Upscaler
+from idrn_trt.video.options import VideoOptions
+from idrn_trt.video.sinks.file import Null
+from idrn_trt.video.sources.base import Source, SourceFrame
+from idrn_trt.video.sources.file import FileSource
+
+UInt8 = npt.NDArray[np.uint8]
+Rows = Iterator[dict[str, Any]]
+
+NOISE_SIGMA = 2.0
+
+
+class Frames:
+    """A source of given pictures, over and over, `count` in all, each with noise of sigma or none."""
+
+    live = False
+
+    def __init__(self, pictures: list[UInt8], count: int, sigma: float = 0.0) -> None:
+        self.name = "pictures"
+        self._pictures = pictures
+        self._count = count
+        self._sigma = sigma
+        self._number = 0
+        self._random = np.random.default_rng(0)
+
+    def open(self) -> None:
+        """See Source."""
+        self._number = 0
+        self._random = np.random.default_rng(0)
+
+    def read(self) -> SourceFrame | None:
+        """See Source."""
+        if self._number == self._count:
+            return None
+        picture = self._pictures[self._number % len(self._pictures)]
+        if self._sigma:
+            noise = self._random.normal(0, self._sigma, picture.shape)
+            picture = np.clip(picture + noise, 0, 255).round().astype(np.uint8)
+        self._number += 1
+        return SourceFrame(picture.copy(), Fraction(self._number, 30))
+
+    def close(self) -> None:
+        """See Source."""
+
+
+class BreaksOff(Frames):
+    """A camera that is lost after every `every` frames."""
+
+    live = True
+
+    def __init__(self, pictures: list[UInt8], every: int) -> None:
+        super().__init__(pictures, every)
+        self.name = "breaks off"
+
+    def read(self) -> SourceFrame | None:
+        """See Source."""
+        frame = super().read()
+        if frame is None:
+            raise SourceError("broken off")
+        return SourceFrame(frame.rgb)
+
+
+def ran(
+    sources: list[Source], upscaler: Upscaler, on_result: Callable[[StreamResult], None] | None = None,
+    **options: Any,
+) -> StreamStats:  # fmt: skip
+    """A stream of these to its end."""
+    stream = Stream(sources, [Null()], upscaler=upscaler, options=StreamOptions(**options))
+    return stream.run(on_result)
+
+
+def pictures_of(clip: Path, threads: int, count: int) -> list[UInt8]:
+    """A clip's first frames."""
+    source = FileSource(str(clip), VideoOptions(threads=threads))
+    source.open()
+    frames = itertools.islice(iter(source.read, None), count)
+    pictures = [frame.rgb for frame in frames if frame is not None]
+    source.close()
+    return pictures
+
+
+def paced(clips: list[Path], engine: Engine, threads: int, seconds: float, detector: str) -> Rows:
+    """Clips at their own 30 frames/s, one as a camera and four, at most 10 frames/s of each."""
+    cases: list[tuple[str, int, float, dict[str, Any], dict[str, Any]]] = [
+        ("one camera at 30 fps, --view faces", 1, 70, {"view": "faces"}, {}),
+        ("one camera at 30 fps, 1280x720 out", 1, 100, {}, {"out_size": (1280, 720)}),
+        ("four cameras at 10 fps", 4, math.inf, {"max_fps": 10}, {}),
+    ]
+    for what, count, most_age_ms, options, sizes in cases:
+        upscaler = Upscaler(engine=engine, detector=detector, threads=threads, **sizes)
+        sources = [FileSource(str(clip), VideoOptions(threads=1)) for clip in clips[:count]]
+        ran(list(sources), upscaler, realtime=True, loop=True, duration_s=3.0, **options)  # warm up
+        stats = ran(
+            list(sources), upscaler, realtime=True, loop=True, duration_s=seconds, **options
+        )
+        taken = sum(source.frames - source.passed_over for source in stats.sources)
+        lost = sum(source.dropped for source in stats.sources) + stats.sinks[0].dropped
+        ages = stats.sinks[0].age
+        parts = {
+            "frames": taken,
+            "frames_per_s": round(taken / seconds, 2),
+            "age_p50_ms": round(ages.percentile(50), 1),
+            "stages_p50_ms": {
+                name: round(times.percentile(50), 2) for name, times in stats.stages.items()
+            },
+        }
+        yield row(
+            f"{what}: frames lost", 100 * lost / taken, "%", 1.0 if count == 1 else 0.0, **parts
+        )
+        if math.isfinite(most_age_ms):
+            yield row(f"{what}: age p95", ages.percentile(95), "ms", most_age_ms)
+
+
+def overhead(clip: Path, engine: Engine, threads: int, count: int, detector: str) -> Rows:
+    """Processor time of a stream beside that of its parts run bare on the same frames."""
+    upscaler = Upscaler(engine=engine, detector=detector, threads=threads, out_size=(1280, 720))
+    pictures = pictures_of(clip, threads, count)
+    lists: list[StreamResult] = []
+    options = {"reuse": False, "batch_wait_ms": 0.0}
+    ran([FileSource(str(clip), VideoOptions(threads=threads))], upscaler, lists.append, **options)
+    lists = lists[:count]
+
+    def stream() -> None:
+        ran([FileSource(str(clip), VideoOptions(threads=threads))], upscaler, **options)
+
+    def detect() -> None:
+        finder = Finder(upscaler.detector, live=False)
+        for number, picture in enumerate(pictures):
+            finder.find(picture, number / 30, lambda _: False)
+
+    def network() -> None:
+        for result in lists:
+            faces = result.faces
+            upscaler.enlarge([face.window for face in faces], [face.lr for face in faces])
+
+    parts = {
+        "decode": lambda: pictures_of(clip, threads, count),
+        "detect": detect,
+        "engine": network,
+        "resize": lambda: [background(picture, 1280, 720) for picture in pictures],
+    }
+    whole_s = _cpu_s(stream)
+    bare_s = {name: _cpu_s(part) for name, part in parts.items()}
+    yield row(
+        "processor time outside decode, detection, engine and resize",
+        100 * max(0.0, whole_s - sum(bare_s.values())) / whole_s, "%", 15.0,
+        whole_s=round(whole_s, 2), **{name: round(s, 2) for name, s in bare_s.items()},
+    )  # fmt: skip
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    begin_s = time.process_time()
+    work()
+    return time.process_time() - begin_s
+
+
+def still(clip: Path, engine: Engine, count: int, detector: str) -> Rows:
+    """A still picture with noise: how often the engine runs, and how the result trembles without reuse."""
+    (picture,) = pictures_of(clip, 1, 1)
+    upscaler = Upscaler(engine=engine, detector=detector)
+    stats = ran([Frames([picture], count, NOISE_SIGMA)], upscaler)
+    yield row(
+        "still scene: engine calls", 100 * stats.engine_windows / count, "% of frames", 20.0,
+        faces=stats.sources[0].faces, reused=stats.sources[0].reused,
+    )  # fmt: skip
+    results: list[StreamResult] = []
+    ran([Frames([picture], min(count, 100), NOISE_SIGMA)], upscaler, results.append, reuse=False)
+    pairs = [
+        (a.faces[0], b.faces[0])
+        for a, b in itertools.pairwise(results)
+        if a.faces and b.faces and a.faces[0].window == b.faces[0].window
+    ]
+    side = pairs[0][0].sr.shape[0]
+    ours = np.mean([cv2.absdiff(a.sr, b.sr).mean() for a, b in pairs])
+    plain = np.mean(
+        [cv2.absdiff(_bicubic(a.lr, side), _bicubic(b.lr, side)).mean() for a, b in pairs]
+    )
+    yield row(
+        "still scene: consecutive results differ, over bicubic's", float(ours / plain), "x", 1.25,
+        ours=round(float(ours), 3), bicubic=round(float(plain), 3), pairs=len(pairs),
+        windows_moved=len(results) - 1 - len(pairs),
+    )  # fmt: skip
+
+
+def _bicubic(lr: UInt8, side: int) -> UInt8:
+    return np.asarray(cv2.resize(lr, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def reuse(clips: list[Path], engine: Engine, detector: str) -> Rows:
+    """Moving clips with reuse against the same without: the noise that reuse adds, as 60 - PSNR in dB."""
+    squares = pixels = reused = faces = 0
+    for clip in clips:
+        kept: list[list[UInt8]] = []
+        for on in (False, True):
+            pictures: list[UInt8] = []
+
+            def keep(result: StreamResult, into: list[UInt8] = pictures) -> None:
+                if result.picture is not None:
+                    into.append(result.picture)
+
+            upscaler = Upscaler(engine=engine, detector=detector, frame_scale=1)
+            stats = ran([FileSource(str(clip), VideoOptions())], upscaler, keep, reuse=on)
+            kept.append(pictures)
+        reused += stats.sources[0].reused
+        faces += stats.sources[0].faces
+        for one, other in zip(*kept, strict=True):
+            squares += int((cv2.absdiff(one, other).astype(np.int64) ** 2).sum())
+            pixels += one.size
+    psnr = 10 * math.log10(255**2 * pixels / squares) if squares else 99.0
+    yield row(
+        "moving clips: 60 dB less the PSNR of reuse against none", 60 - psnr, "dB", 20.0,
+        psnr_dB=round(psnr, 2), saved_percent=round(100 * reused / max(1, faces), 1), faces=faces,
+    )  # fmt: skip
+
+
+def memory(clip: Path, engine: Engine, frames: int, reconnects: int, detector: str) -> Rows:
+    """Memory of the process's own over many frames and reconnects of a camera."""
+    pictures = [
+        np.asarray(cv2.resize(picture, (160, 120), interpolation=cv2.INTER_AREA), np.uint8)
+        for picture in pictures_of(clip, 1, 60)
+    ]
+    backoff.FIRST_S = backoff.LONGEST_S = 0.001
+    source = BreaksOff(pictures, max(1, frames // reconnects))
+    upscaler = Upscaler(engine=engine, detector=detector, min_face_px=16)
+    stream = Stream([source], [Null()], upscaler=upscaler)
+    seen_mib: list[float] = []
+    with stream:
+        counts = stream.stats.sources[0]
+        while counts.frames < frames or counts.reconnects < reconnects:
+            time.sleep(0.2)
+            seen_mib.append(own_memory_mib())
+    warm = seen_mib[len(seen_mib) // 10]
+    yield row(
+        f"memory over {counts.frames:,} frames and {counts.reconnects:,} reconnects",
+        max(0.0, float(np.median(seen_mib[-5:])) - warm), "MiB", 5.0,
+        after_a_tenth_MiB=round(warm, 2), most_MiB=round(max(seen_mib), 2), upscaled=counts.results,
+    )  # fmt: skip
+
+
+def views(clip: Path, engine: Engine, folder: Path, detector: str) -> None:
+    """A few frames of a clip in a row, of each view, to be looked at for flicker and seams."""
+    results: list[StreamResult] = []
+    upscaler = Upscaler(engine=engine, detector=detector)
+    ran([FileSource(str(clip), VideoOptions())], upscaler, results.append)
+    folder.mkdir(parents=True, exist_ok=True)
+    for result in results[:24:3]:
+        if result.picture is not None:
+            cv2.imwrite(str(folder / f"{result.number:03}.png"), result.picture[..., ::-1])

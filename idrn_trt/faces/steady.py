@@ -1,0 +1,70 @@
+"""Faces shown by themselves, without trembling: a part of the window that glides after the face."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from idrn_trt.types import TrackedFace
+
+UInt8 = npt.NDArray[np.uint8]
+
+# The part goes after the face so that after this time 63 % of a move are done.
+FOLLOW_S = 0.25
+# Of a window's side, this share is left out at each end: room to glide in.
+ROOM = 1 / 8
+
+
+class Steady:
+    """The shown parts of one source's faces, from frame to frame. Nothing is resampled."""
+
+    def __init__(self) -> None:
+        self._centres: dict[int, tuple[float, float]] = {}
+        self._last_s = 0.0
+
+    def shown(self, faces: Iterable[TrackedFace], time_s: float) -> list[TrackedFace]:
+        """The faces with lr and sr cut to what is shown, both of the same size: lr enlarged by cubic.
+
+        time_s: by the source's clock.
+        """
+        share = 1 - math.exp(-max(0.0, time_s - self._last_s) / FOLLOW_S)
+        self._last_s = time_s
+        centres: dict[int, tuple[float, float]] = {}
+        parts = []
+        for face in faces:
+            x, y = face.box.x + face.box.w / 2, face.box.y + face.box.h / 2
+            old_x, old_y = self._centres.get(face.track, (x, y))
+            centre = old_x + share * (x - old_x), old_y + share * (y - old_y)
+            part, centres[face.track] = _part(face, centre)
+            parts.append(part)
+        self._centres = centres
+        return parts
+
+
+def _part(
+    face: TrackedFace, centre: tuple[float, float]
+) -> tuple[TrackedFace, tuple[float, float]]:
+    """The part of a face's pictures around a place in the frame, and where its own centre is."""
+    window = face.window
+    scale = face.sr.shape[0] // window.side
+    room = round(ROOM * window.side) * scale
+    shown = face.sr.shape[0] - 2 * room
+    starts = [
+        min(max(round((middle - start) * scale - shown / 2), 0), 2 * room)
+        for middle, start in zip(centre, (window.x, window.y), strict=True)
+    ]
+    cut = (slice(starts[1], starts[1] + shown), slice(starts[0], starts[0] + shown))
+    plain = cv2.resize(face.lr, face.sr.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    part = replace(face, lr=np.asarray(plain, np.uint8)[cut], sr=face.sr[cut])
+    # Not left behind where the window ends: it would have to catch up.
+    x, y = (window.x + (starts[0] + shown / 2) / scale, window.y + (starts[1] + shown / 2) / scale)
+    held = tuple(
+        own if abs(own - wanted) > 1 / scale else wanted
+        for own, wanted in zip((x, y), centre, strict=True)
+    )
+    return part, (held[0], held[1])

@@ -1,0 +1,49 @@
+"""How a stream runs, as a frozen dataclass that checks itself. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from idrn_trt.errors import OptionError
+from idrn_trt.types import VIEWS, View
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamOptions:
+    """What a Stream does besides upscaling.
+
+    view: what of each frame is shown. max_fps: at most so many frames a second of each source, the
+    others are passed over. duration_s: end after so long, by the clock for live sources and by their own
+    times for files. loop: files start again at their end. realtime: files are played at their own pace as
+    if they were cameras, frames dropped where it is too fast.
+    wait: a live source that is not there at the start is waited for, instead of an error; one that has
+    once been there is always waited for. stall_s: a live source that is silent for longer is stalled.
+    reuse: a face whose pixels changed no more than noise keeps its picture. detect_every: look at the
+    whole of every such frame; 0 is by pieces in turn. batch_wait_ms: how long a frame may wait for those
+    of other sources.
+    Raises OptionError.
+    """
+
+    view: View = "frame"
+    max_fps: float | None = None
+    duration_s: float | None = None
+    loop: bool = False
+    realtime: bool = False
+    wait: bool = False
+    stall_s: float = 5.0
+    reuse: bool = True
+    detect_every: int = 0
+    batch_wait_ms: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.view not in VIEWS:
+            raise OptionError(f"view must be one of {', '.join(VIEWS)}, got {self.view!r}")
+        for name in ("max_fps", "duration_s", "stall_s"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise OptionError(f"{name} must be above 0 and finite, got {value!r}")
+        for name in ("detect_every", "batch_wait_ms"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise OptionError(f"{name} must not be negative nor infinite, got {value!r}")

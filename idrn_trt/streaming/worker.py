@@ -1,0 +1,92 @@
+"""The thread that upscales: the frames of all sources, with one engine call for all faces of one size."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from idrn_trt.faces.window import WINDOW_SIDES_PX
+from idrn_trt.streaming.feeder import Captured
+from idrn_trt.streaming.lane import Lane
+from idrn_trt.streaming.mailbox import Mailbox
+from idrn_trt.streaming.stats import StreamStats
+from idrn_trt.types import StreamResult
+from idrn_trt.upscaler import Upscaler
+
+Deliver = Callable[[StreamResult, bool], None]
+
+
+class Worker:
+    """Takes what lies in the mailbox, at most one frame of each source, and delivers their results.
+
+    deliver: called with each result and whether it may be dropped. shown: results have a picture. warm: the
+    engine is run once on a window of each side before the first frame.
+    finished: called when there will be no more. fail: told of an error.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox[Captured],
+        lanes: Sequence[Lane],
+        upscaler: Upscaler,
+        stats: StreamStats,
+        linger_s: float,
+        *,
+        shown: bool,
+        warm: bool,
+        deliver: Deliver,
+        finished: Callable[[], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._mailbox = mailbox
+        self._lanes = lanes
+        self._upscaler = upscaler
+        self._stats = stats
+        self._linger_s = linger_s
+        self._shown = shown
+        self._warm = warm
+        self._deliver = deliver
+        self._finished = finished
+        self._fail = fail
+        self.thread = threading.Thread(target=self._run, name="idrn-upscale", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            if self._warm:
+                self._warm_up()
+            while frames := self._mailbox.take(self._linger_s):
+                for result, live in self._upscaled(frames):
+                    self._deliver(result, live)
+        except BaseException as error:  # noqa: BLE001 (raised where the stream is waited for)
+            self._fail(error)
+        finally:
+            self._mailbox.stop()
+            self._finished()
+
+    def _warm_up(self) -> None:
+        """What an engine compiles when a size comes up for the first time would hold up a live frame."""
+        spec = self._upscaler.engine.spec
+        for side in WINDOW_SIDES_PX:
+            if spec.windows is None or (side, side) in spec.windows:
+                self._upscaler.engine.run(np.zeros((1, side, side, 3), np.uint8))
+
+    def _upscaled(self, frames: list[Captured]) -> list[tuple[StreamResult, bool]]:
+        prepared = [self._lanes[frame.source].prepare(frame) for frame in frames]
+        windows = [window for frame in prepared for _, window, _ in frame.todo]
+        crops = [lr for frame in prepared for _, _, lr in frame.todo]
+        begin_ns = time.perf_counter_ns()
+        pictures = iter(self._upscaler.enlarge(windows, crops))
+        engine_ms = (time.perf_counter_ns() - begin_ns) / 1e6
+        self._stats.engine_windows += len(windows)
+        results = []
+        for frame in prepared:
+            lane = self._lanes[frame.captured.source]
+            mine = [next(pictures) for _ in frame.todo]
+            result = lane.finish(frame, mine, engine_ms, shown=self._shown)
+            for stage, ms in result.times_ms.items():
+                self._stats.stage(stage, ms)
+            results.append((result, frame.captured.live))
+        return results

@@ -1,0 +1,36 @@
+"""The examples on streams, as their first lines say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import idrn_trt
+from idrn_trt.images import write_image
+
+EXAMPLES = Path(idrn_trt.__file__).parents[1] / "examples"
+
+
+def run(*arguments: object) -> str:
+    """What an example prints."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_source_and_a_sink_of_ones_own(astronaut: npt.NDArray[np.uint8], tmp_path: Path) -> None:
+    """The photograph's one face is followed through the pan."""
+    write_image(tmp_path / "photo.png", astronaut[:240:2, 80:400:2])
+    assert run(EXAMPLES / "own_source.py", tmp_path / "photo.png") == "1 faces were followed\n"
+
+
+def test_inside_asyncio(astronaut: npt.NDArray[np.uint8], tmp_path: Path) -> None:
+    """Every frame of a folder comes, with its face."""
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png", astronaut[:240:2, 80:400:2])
+    assert run(EXAMPLES / "asyncio_stream.py", tmp_path) == "3 frames, 3 faces\n"
