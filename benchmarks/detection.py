@@ -262,7 +262,8 @@ def machine() -> dict[str, Any]:
 def measure(data: Path) -> dict[str, Any]:
     """Every figure."""
     yunet = data / "detector" / "face_detection_yunet_2023mar.onnx"
-    detectors = {name: open_detector(name, model_file=yunet) for name in DETECTORS}
+    files = {"yunet": yunet}
+    detectors = {name: open_detector(name, model_file=files.get(name)) for name in DETECTORS}
     faces = [read(path) for path in sorted(data.glob("faces/test/*.jpg"))]
     pictures = Pictures(sorted(data.glob("scenes/background/*.jpg")), faces)
     report: dict[str, Any] = {"machine": machine(), "match_iou": MATCH_IOU}

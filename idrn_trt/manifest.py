@@ -25,6 +25,8 @@ _LARGEST_FILE_BYTES = 1 << 31
 _MOST_FILES = 32
 _DEEPEST = 32
 _SCALES = (2, 3, 4)
+SUPER_RESOLUTION, FACE_DETECTION = "super-resolution", "face-detection"
+_TASKS = (SUPER_RESOLUTION, FACE_DETECTION)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _KIND = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -47,10 +49,14 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A checked manifest. network, recipe, quality and data are for people: JSON values as read."""
+    """A checked manifest. network, recipe, quality and data are for people: JSON values as read.
+
+    task: what the model does. scale: None for one that enlarges nothing.
+    """
 
     name: str
-    scale: int
+    task: str
+    scale: int | None
     network: dict[str, Any]
     files: dict[str, ModelFile]
     data: list[dict[str, Any]]
@@ -84,12 +90,14 @@ def parse_manifest(data: bytes) -> Manifest:
             f"format version {version}, this release reads {FORMAT_VERSION}: "
             "use the idrn_trt release the model came with, or a model of this one"
         )
-    scale = root.integer("scale", _SCALES)
+    task = _task(root)
+    scale = root.integer("scale", _SCALES) if task == SUPER_RESOLUTION else None
     network = root.mapping("network")
     if network.get("scale", scale) != scale:
         raise ModelError(f"network scale {_short(network['scale'])} differs from scale {scale}")
     return Manifest(
         name=root.text("name", is_model_name, "a lower-case name such as 'idrn-d8-w64-x4'"),
+        task=task,
         scale=scale,
         network=network,
         files=_files(root.mapping("files")),
@@ -97,6 +105,13 @@ def parse_manifest(data: bytes) -> Manifest:
         recipe=root.mapping("recipe", {}),
         quality=root.mapping("quality", {}),
     )
+
+
+def _task(root: _Object) -> str:
+    """What the model does; manifests of super-resolution need not say it."""
+    if "task" not in root.values:
+        return SUPER_RESOLUTION
+    return root.text("task", _TASKS.__contains__, f"one of {', '.join(_TASKS)}")
 
 
 def _read(path: Path) -> bytes:

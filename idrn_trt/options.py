@@ -178,6 +178,61 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DetectorOptions:
+    """What `idrn-trt train-detector` does.
+
+    data: folder with faces.csv, the pictures that it names, and background/. out: folder for checkpoints
+    and the log. steps: optimiser steps in all. batch: scenes a step; side_px: their side, a multiple of 32.
+    peak_learning_rate: reached after warmup_steps, from there half a cosine down to a hundredth.
+    clip_norm: gradients are scaled to at most this norm. ema: the result is the weights' running average,
+    which keeps this share a step. init: a checkpoint to start from. mine: show the training backgrounds
+    in which these weights see faces more often. bf16, workers, threads, val_every: as in TrainOptions.
+    """
+
+    data: Path
+    out: Path
+    steps: int = 9000
+    batch: int = 16
+    side_px: int = 320
+    peak_learning_rate: float = 3e-3
+    warmup_steps: int = 300
+    clip_norm: float = 5.0
+    ema: float = 0.998
+    init: Path | None = None
+    mine: bool = False
+    bf16: bool = True
+    seed: int = 0
+    val_every: int = 500
+    workers: int = 1
+    threads: int = 0
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        _positive(
+            "detector training",
+            steps=self.steps,
+            batch=self.batch,
+            peak_learning_rate=self.peak_learning_rate,
+            clip_norm=self.clip_norm,
+            val_every=self.val_every,
+        )
+        for name in ("warmup_steps", "workers", "threads", "seed"):
+            value = getattr(self, name)
+            if value < 0:
+                raise OptionError(f"detector training: {name} must not be negative, got {value!r}")
+        if self.side_px < 64 or self.side_px % 32:
+            raise OptionError(
+                f"detector training: side_px must be a multiple of 32 from 64 on, got {self.side_px!r}"
+            )
+        if not 0 < self.ema < 1:
+            raise OptionError(f"detector training: ema must be between 0 and 1, got {self.ema!r}")
+        if self.mine and self.init is None:
+            raise OptionError(
+                "detector training: mine needs init, the weights that see false faces"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QuantiseOptions:
     """What `idrn-trt quantise` does.
 

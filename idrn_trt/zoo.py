@@ -16,8 +16,10 @@ from pathlib import Path
 
 from idrn_trt.errors import ModelError
 from idrn_trt.manifest import (
+    FACE_DETECTION,
     FORMAT_VERSION,
     MANIFEST_NAME,
+    SUPER_RESOLUTION,
     Manifest,
     ModelFile,
     is_model_name,
@@ -25,9 +27,13 @@ from idrn_trt.manifest import (
 )
 
 __all__ = [
+    "DEFAULT_DETECTOR",
     "DEFAULT_MODEL",
     "DEFAULT_SCALE",
+    "DETECTOR_MODEL",
+    "FACE_DETECTION",
     "FORMAT_VERSION",
+    "SUPER_RESOLUTION",
     "BrokenModel",
     "Model",
     "find_model",
@@ -38,6 +44,8 @@ __all__ = [
 # docs/decisions/009: what cameras give is compressed and noisy.
 DEFAULT_MODEL = "idrn-d8-w64-x4-real"
 DEFAULT_SCALE = 4
+DEFAULT_DETECTOR = "cnn"
+DETECTOR_MODEL = "idrn-face-detector"
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHUNK_BYTES = 1 << 20
@@ -143,14 +151,22 @@ def find_model(name_or_path: str | Path) -> Model:
     raise _unknown(name_or_path)
 
 
-def list_models() -> list[Model | BrokenModel]:
-    """Every model that can be named here, by name; where a name is found twice the first root's."""
+def list_models(task: str | None = SUPER_RESOLUTION) -> list[Model | BrokenModel]:
+    """Every model of that task (None: of any) that can be named here, by name.
+
+    Where a name is found twice the first root's. A broken model is listed whatever its task.
+    """
     found: dict[str, Model | BrokenModel] = {}
     for root in search_path():
         for folder in _folders(root):
             if folder.name not in found:
                 found[folder.name] = _model_or_reason(folder)
-    return [found[name] for name in sorted(found)]
+    return [found[name] for name in sorted(found) if _is_for(found[name], task)]
+
+
+def _is_for(model: Model | BrokenModel, task: str | None) -> bool:
+    manifest = model.manifest if isinstance(model, Model) else None
+    return task is None or manifest is None or manifest.task == task
 
 
 def search_path() -> list[Path]:

@@ -15,7 +15,7 @@ UInt8 = npt.NDArray[np.uint8]
 
 # Before any test module imports onnxruntime, whose Linux builds report usage over the network.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-# tests/models/make_models.py; the folder of tests is no package.
+# tests/models/make_models.py and others; the folder of tests is no package.
 sys.path.insert(0, str(Path(__file__).parent / "models"))
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import idrn_trt
 from idrn_trt._imports import explain_import_error
+from idrn_trt.zoo import DETECTOR_MODEL
 
 ROOT = Path(idrn_trt.__file__).parents[1]
 MODELS = ("idrn-d8-w64-x4", "idrn-d8-w64-x4-real")
@@ -47,8 +48,8 @@ def metadata(wheel: zipfile.ZipFile) -> email.message.Message:
     return email.message_from_bytes(wheel.read(name))
 
 
-def test_the_wheel_holds_the_package_and_two_models_only(wheel: zipfile.ZipFile) -> None:
-    """Every source file, py.typed, and of the default and the paper's model what the runtime needs."""
+def test_the_wheel_holds_the_package_and_three_models_only(wheel: zipfile.ZipFile) -> None:
+    """Every source file, py.typed, and of the default model, the paper's and the detector what runs."""
     package = ROOT / "idrn_trt"
     sources = {f"idrn_trt/{p.relative_to(package).as_posix()}" for p in package.rglob("*.py")}
     carried = {n for n in wheel.namelist() if ".dist-info/" not in n}
@@ -56,7 +57,9 @@ def test_the_wheel_holds_the_package_and_two_models_only(wheel: zipfile.ZipFile)
     assert carried - models == sources | {"idrn_trt/py.typed"}
 
     files = ("README.md", "manifest.json", "model.onnx", "model.int8-cpu.onnx")
-    assert models == {f"idrn_trt/_models/{name}/{file}" for name in MODELS for file in files}
+    detector = [f"{DETECTOR_MODEL}/{file}" for file in files if file != "model.onnx"]
+    expected = [*(f"{name}/{file}" for name in MODELS for file in files), *detector]
+    assert models == {f"idrn_trt/_models/{name}" for name in expected}
 
 
 def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:

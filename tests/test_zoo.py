@@ -81,6 +81,13 @@ def test_a_valid_manifest() -> None:
     assert read.data[0]["licence"] == "CC0"
 
 
+def test_a_detectors_manifest() -> None:
+    """A model that finds faces has no scale; without a task a model enlarges."""
+    found = parse_manifest(packed(manifest(task="face-detection", scale=None, network={})))
+    assert (found.task, found.scale) == ("face-detection", None)
+    assert parse_manifest(packed(manifest())).task == "super-resolution"
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "a list": ([], "must be an object"),
     "no version": (manifest(format_version=None), "no 'format_version'"),
@@ -91,6 +98,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "a name with a path": (manifest(name="../x"), "'name'.*'../x'"),
     "a name in capitals": (manifest(name="IDRN"), "'name'.*'IDRN'"),
     "a long name": (manifest(name="a" * 65), "'name'"),
+    "an unknown task": (manifest(task="cooking"), "'task'.*'cooking'"),
+    "no scale": (manifest(task="super-resolution", scale=None), "no 'scale'"),
     "scale 5": (manifest(scale=5), "'scale'.*5"),
     "scale 4.0": (manifest(scale=4.0), "'scale'.*4.0"),
     "scale True": (manifest(scale=True), "'scale'.*True"),

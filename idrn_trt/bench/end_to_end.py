@@ -16,6 +16,7 @@ from idrn_trt.faces.detect import Detector, open_detector
 from idrn_trt.faces.window import CONTEXT_PX, MARGIN, WINDOW_SIDES_PX
 from idrn_trt.types import Box, Face
 from idrn_trt.upscaler import Upscaler
+from idrn_trt.zoo import DEFAULT_DETECTOR
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -48,7 +49,7 @@ class Pipeline:
         if case.opened is None:
             raise TypeError(f"{case.row.name} has no engine")
         self.frame, faces = frame_with_faces(options.windows_a_call, options.window_px)
-        detector = KnownFaces(open_detector("haar"), faces)
+        detector = KnownFaces(open_detector(DEFAULT_DETECTOR), faces)
         self._upscaler = Upscaler(engine=case.opened, detector=detector)
         self.stages_ms: dict[str, list[float]] = {}
 
@@ -97,7 +98,7 @@ def _entry(
         "precision": case.row.precision,
         "frame_px": [width, height],
         "faces": options.windows_a_call,
-        "detector": "haar",
+        "detector": DEFAULT_DETECTOR,
         "figures": samples.to_dict(options.reported),
         "stages_p50_ms": {
             stage: round(float(np.median(ms)), 4) for stage, ms in pipeline.stages_ms.items()

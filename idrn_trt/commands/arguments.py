@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from idrn_trt.errors import OptionError
+from idrn_trt.zoo import DEFAULT_DETECTOR
 
 
 def out_size(text: str) -> tuple[int, int] | None:
@@ -57,10 +58,14 @@ def add_upscaler_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_argument(network)
     add_engine_arguments(network)
     faces = parser.add_argument_group("faces")
-    faces.add_argument("--detector", default="haar", metavar="NAME", help="haar (default) or yunet")
+    faces.add_argument(
+        "--detector", default=DEFAULT_DETECTOR, metavar="NAME",
+        help="cnn (ours), haar or yunet (default: %(default)s)",
+    )  # fmt: skip
     faces.add_argument(
         "--detector-model", type=Path, metavar="FILE",
-        help="the detector's own file, where it needs one (yunet: face_detection_yunet_*.onnx)",
+        help="the detector's own file, where it needs one (yunet: face_detection_yunet_*.onnx), or the "
+             "folder of another model for cnn",
     )  # fmt: skip
     faces.add_argument(
         "--min-face-px", type=int, default=24, metavar="N",

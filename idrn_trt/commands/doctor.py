@@ -15,7 +15,7 @@ from idrn_trt.commands.models import models_text
 from idrn_trt.engines import describe_engines
 from idrn_trt.errors import ModelError, OptionError
 from idrn_trt.tables import table
-from idrn_trt.zoo import BrokenModel, Model, list_models
+from idrn_trt.zoo import DEFAULT_DETECTOR, BrokenModel, Model, list_models
 
 _PACKAGES = (
     "idrn-trt", "numpy", "opencv-python", "opencv-python-headless", "pillow", "openvino",
@@ -127,7 +127,9 @@ def _detectors() -> list[dict[str, Any]]:
         from idrn_trt._imports import explain_import_error
 
         reason = explain_import_error(error) or str(error)
-        return [{"name": "haar", "usable": False, "smallest_face_px": None, "reason": reason}]
+        return [
+            {"name": DEFAULT_DETECTOR, "usable": False, "smallest_face_px": None, "reason": reason}
+        ]
     return [dataclasses.asdict(status) for status in describe_detectors()]
 
 

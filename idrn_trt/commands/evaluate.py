@@ -159,7 +159,7 @@ def _of_checkpoint(path: Path) -> Engine:
     from idrn_trt.toolchain.validate import TorchEngine
 
     saved = load_checkpoint(path)
-    return TorchEngine(saved.module(), path.parent.name or path.stem, saved.config.scale)
+    return TorchEngine(saved.module(), path.parent.name or path.stem, saved.enlarging.scale)
 
 
 def _pictures(args: argparse.Namespace, scale: int) -> Pictures:

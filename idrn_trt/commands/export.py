@@ -11,6 +11,7 @@ EPILOG = """\
 examples:
   idrn-trt export runs/mine/weights.safetensors -o models/idrn-d8-w64-x4
   idrn-trt export runs/mine/weights.safetensors -o models/mine --evaluate folder:faces/test
+  idrn-trt export runs/detector/weights.safetensors -o models/idrn-face-detector --scenes scenes/
 
 needs the extra `train`: pip install "idrn-trt[train]"
 """
@@ -31,6 +32,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--name", help="the model's name (default: the folder's)")
     add("--licence", default="", help="of the training data, for the manifest")
     add("--evaluate", metavar="folder:DIR", help="measure PSNR-Y on these crops into the manifest")
+    add("--scenes", type=Path, metavar="DIR",
+        help="of a face detector: the pictures it was trained on, to quantise it with")  # fmt: skip
     add("--unfolded", action="store_true", help="keep the last convolution at full resolution")
     parser.set_defaults(run=run)
 
@@ -40,6 +43,14 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or args.output.resolve().name
     if not name:
         raise OptionError(f"no model name in {str(args.output)!r}: give one with --name")
+    if args.scenes is not None:
+        from idrn_trt.toolchain.detector.package import package_detector
+
+        package_detector(
+            args.checkpoint, args.output, name=name, licence=args.licence,
+            scenes=args.scenes, say=print,
+        )  # fmt: skip
+        return 0
     from idrn_trt.toolchain.package import package_model
 
     package_model(

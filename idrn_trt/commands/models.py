@@ -25,7 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Print every model; exit 1 when one of them is broken or there is none."""
-    models = list_models()
+    models = list_models(task=None)
     if args.json:
         print(json.dumps([_entry(model) for model in models], indent=1, ensure_ascii=False))
     else:
@@ -41,13 +41,14 @@ def run(args: argparse.Namespace) -> int:
 def models_text(models: list[Model | BrokenModel]) -> str:
     """A table of the usable models and a line for each that is not."""
     rows = [
-        (m.name, f"x{m.scale}", ", ".join(kind for kind in m.files if m.has(kind)),
+        (m.name, "finds faces" if m.scale is None else f"x{m.scale}",
+         ", ".join(kind for kind in m.files if m.has(kind)),
          f"{sum(m.files[kind].size_bytes for kind in m.files if m.has(kind)) / 1e6:.1f}",
          str(m.folder))
         for m in models
         if isinstance(m, Model)
     ]  # fmt: skip
-    lines = [table(("model", "scale", "files", "MB", "folder"), rows)] if rows else []
+    lines = [table(("model", "task", "files", "MB", "folder"), rows)] if rows else []
     lines += [f"{m.name}: not usable: {m.reason}" for m in models if isinstance(m, BrokenModel)]
     return "\n".join(lines)
 

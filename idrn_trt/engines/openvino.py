@@ -32,7 +32,7 @@ _HINT: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 # changes meets five graphs a window size instead of one for each number.
 _PIECES = (16, 8, 4, 2, 1)
 # Its messages are decoded on the way to Python, which fails where they quote bytes of a damaged file.
-_FAILURES = (RuntimeError, UnicodeDecodeError)
+FAILURES = (RuntimeError, UnicodeDecodeError)
 # Five window sizes times the pieces, and a few odd ones.
 _MOST_GRAPHS = 32
 
@@ -132,7 +132,7 @@ class OpenVinoEngine(EngineBase):
             graph = with_uint8_ends(self._source.clone(), shape)
             compiled = self._core.compile_model(graph, "CPU", {**self._config, **(more or {})})
             return _Graph(compiled, shape, self._spec.scale)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise DeviceError(
                 f"OpenVINO cannot compile {self._spec.model!r}: {last_line(error)}"
             ) from error
@@ -162,7 +162,7 @@ class _Graph:
         np.copyto(self._lr, lr)
         try:
             self._request.infer()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise DeviceError(f"OpenVINO failed: {last_line(error)}") from error
         np.copyto(sr, self._sr)
 
@@ -183,7 +183,7 @@ def _read(core: Any, file: OnnxFile, model: Model) -> Any:
     """The graph, checked against the model file contract."""
     try:
         graph = core.read_model(file.data)
-    except _FAILURES as error:
+    except FAILURES as error:
         raise ModelError(
             f"OpenVINO cannot read model {model.name!r}: {last_line(error)}"
         ) from error
@@ -210,7 +210,7 @@ def _scale(graph: Any, model: Model) -> int:
     side = OPENING_WINDOW_PX
     try:
         probe.reshape([1, 3, side, side])
-    except _FAILURES as error:
+    except FAILURES as error:
         raise ModelError(
             f"model {model.name!r} takes no {side}x{side} window: {last_line(error)}"
         ) from error

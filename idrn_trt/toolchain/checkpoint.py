@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from idrn_trt.errors import ModelError
 from idrn_trt.files import replacing
+from idrn_trt.toolchain.detector.network import DetectorConfig
 from idrn_trt.toolchain.net import IDRN, NetConfig
-from idrn_trt.toolchain.networks import Config, build, config_from
+from idrn_trt.toolchain.networks import AnyConfig, Config, build, config_from
 
 FORMAT = 1
 
@@ -31,22 +32,33 @@ class Checkpoint:
     average: the weights' running average, where the run keeps one.
     """
 
-    config: Config
+    config: AnyConfig
     weights: dict[str, Tensor]
     optimiser: dict[str, dict[str, Tensor]]
     recipe: dict[str, Any]
     progress: dict[str, Any]
     average: dict[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def enlarging(self) -> Config:
+        """The configuration, of a network that enlarges. Raises ModelError for a face detector's."""
+        if isinstance(self.config, DetectorConfig):
+            raise ModelError(
+                "the checkpoint holds a face detector, expected a network that enlarges: "
+                "`idrn-trt export --scenes DIR` takes a detector"
+            )
+        return self.config
+
     def network(self) -> IDRN:
         """The IDRN with these weights, in float32 and evaluation mode.
 
         Raises ModelError for weights that do not fit, or that are a baseline's: those are trained and
-        evaluated to compare with, and never become model files.
+        evaluated to compare with, and never become model files; or a face detector's.
         """
-        if not isinstance(self.config, NetConfig):
+        config = self.enlarging
+        if not isinstance(config, NetConfig):
             raise ModelError(
-                f"the checkpoint holds {self.config.method!r}, a method to compare with: "
+                f"the checkpoint holds {config.method!r}, a method to compare with: "
                 "expected an IDRN"
             )
         net = self.module()
@@ -65,7 +77,7 @@ class Checkpoint:
         return net.eval()
 
 
-def _check_size(config: Config, weights: dict[str, Tensor]) -> None:
+def _check_size(config: AnyConfig, weights: dict[str, Tensor]) -> None:
     """Refuse a network larger than its weights before it is built: a header can promise any size."""
     widest = max((side for tensor in weights.values() for side in tensor.shape), default=0)
     if isinstance(config, NetConfig) and (config.depth > len(weights) or config.width > widest):

@@ -1,4 +1,4 @@
-"""Every network that can be trained: IDRN's family and the methods it is compared with."""
+"""Every network that can be trained: IDRN's family, the methods it is compared with, the detector."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from torch import nn
 
 from idrn_trt.errors import OptionError
 from idrn_trt.toolchain.baselines import BASELINES, METHODS, BaselineConfig
+from idrn_trt.toolchain.detector.network import DetectorConfig, FaceDetector
 from idrn_trt.toolchain.net import IDRN, NetConfig
 
 Config = NetConfig | BaselineConfig
+AnyConfig = Config | DetectorConfig
 
 
 def parse_network(name: str) -> Config:
@@ -30,15 +32,19 @@ def parse_network(name: str) -> Config:
         raise OptionError(f"{error}; or one of {others}") from error
 
 
-def config_from(fields: dict[str, Any]) -> Config:
+def config_from(fields: dict[str, Any]) -> AnyConfig:
     """The configuration that `to_dict` gave. Raises OptionError or TypeError for other fields."""
     if "method" in fields:
         return BaselineConfig(**fields)
+    if "widths" in fields:
+        return DetectorConfig(widths=tuple(fields["widths"]))
     return NetConfig(**fields)
 
 
-def build(config: Config) -> nn.Module:
+def build(config: AnyConfig) -> nn.Module:
     """The network of a configuration, with the start values that the current seed gives."""
     if isinstance(config, NetConfig):
         return IDRN(config)
+    if isinstance(config, DetectorConfig):
+        return FaceDetector(config)
     return BASELINES[config.method](config)

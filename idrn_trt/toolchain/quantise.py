@@ -17,7 +17,7 @@ import onnx
 from idrn_trt.errors import ModelError
 from idrn_trt.options import QuantiseOptions
 from idrn_trt.toolchain.bias import bias_corrections
-from idrn_trt.toolchain.calibrate import UInt8, calibrate, crop_files, read_crops
+from idrn_trt.toolchain.calibrate import Crop, UInt8, calibrate, crop_files, read_crops
 from idrn_trt.toolchain.equalise import equalised
 from idrn_trt.toolchain.factors import least_noise
 from idrn_trt.toolchain.fidelity import (
@@ -86,19 +86,23 @@ def quantise(options: QuantiseOptions) -> list[Quantised]:
     pairs = _pairs(options, files, scale_of(model))
     if files:
         kept = files if options.evaluate_on else _calibrating(files)
-        table = _measured(model, digest, read_files=kept, options=options, pairs=pairs)
+        table = measured_table(model, digest, read_crops(kept), options, pairs)
     else:
         table = fitting_table(options.calib, digest)
-    even = equalised(model, table.factors)
-    models = {kind: _EMIT[kind](even, table, table.plans[kind]) for kind in KINDS}
+    models = emitted(model, table)
     made = [_made(kind, m, out, model, table, pairs) for kind, m in models.items()]
-    models["fp16"] = half(model)
-    made.append(_made("fp16", models["fp16"], out, model, table, pairs))
     for entry in made:
         write_model(models[entry.kind], entry.path)
     if files:
         write_table(table, options.table or out / "calib.json")
     return made
+
+
+def emitted(model: onnx.ModelProto, table: Table) -> dict[str, onnx.ModelProto]:
+    """Kind -> the file that follows from the fp32 model and its table."""
+    even = equalised(model, table.factors)
+    models = {kind: _EMIT[kind](even, table, table.plans[kind]) for kind in KINDS}
+    return {**models, "fp16": half(model)}
 
 
 def scale_of(model: onnx.ModelProto) -> int:
@@ -133,16 +137,17 @@ def _calibrating(files: Sequence[Path]) -> list[Path]:
     return [f for k, f in enumerate(files) if k % _HELD_OUT]
 
 
-def _measured(
+def measured_table(
     model: onnx.ModelProto,
     digest: str,
-    *,
-    read_files: Sequence[Path],
+    crops: Sequence[Crop],
     options: QuantiseOptions,
     pairs: Sequence[Pair],
 ) -> Table:
-    """The table of `model`, equalised, over the crops, with a plan for each int8 file."""
-    crops = read_crops(read_files)
+    """The table of `model`, equalised, over the crops, with a plan for each int8 file.
+
+    digest: the sha256 of the model's file. pairs: what options.auto_db is measured on.
+    """
     pictures = [c.pixels for c in crops]
     factors = least_noise(model, pictures)
     model = equalised(model, factors)

@@ -124,10 +124,12 @@ def _computed(graph: Graph, node: NodeProto, read: Sequence[Tensor]) -> Tensor:
 def _convolved(graph: Graph, conv: NodeProto, read: Tensor) -> Tensor:
     pads = attribute(conv, "pads") or [0, 0, 0, 0]
     strides, dilations = (attribute(conv, a) or [1, 1] for a in ("strides", "dilations"))
-    if pads[:2] != pads[2:] or [*strides, *dilations] != [1, 1, 1, 1]:
+    if pads[:2] != pads[2:] or dilations != [1, 1]:
         raise ModelError(
-            f"convolution {conv.name!r} has pads {pads}, strides {strides} and dilations "
-            f"{dilations}: equalisation takes equal pads on both sides and ones"
+            f"convolution {conv.name!r} has pads {pads} and dilations {dilations}: equalisation takes "
+            "equal pads on both sides and no dilation"
         )
     weights, *bias = (torch.tensor(as_float32(graph.constants[name])) for name in conv.input[1:])
-    return functional.conv2d(read, weights, bias[0] if bias else None, padding=tuple(pads[:2]))
+    return functional.conv2d(
+        read, weights, bias[0] if bias else None, stride=tuple(strides), padding=tuple(pads[:2])
+    )

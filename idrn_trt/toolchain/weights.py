@@ -41,7 +41,7 @@ def read_weights(path: Path) -> tuple[Config, dict[str, Tensor]]:
     if file.suffix == ".onnx":
         return weights_of_onnx(read_model(file))
     saved = load_checkpoint(file)
-    return saved.config, saved.average or saved.weights
+    return saved.enlarging, saved.average or saved.weights
 
 
 def weights_of_onnx(model: onnx.ModelProto) -> tuple[NetConfig, dict[str, Tensor]]:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from idrn_trt.engines._cache import cache_folder
 from idrn_trt.errors import SourceError
-from idrn_trt.faces.detect import HaarDetector
+from idrn_trt.faces.haar import HaarDetector
 from idrn_trt.files import write_text
 from idrn_trt.images import READ_SUFFIXES, read_image
 from idrn_trt.toolchain.sources.face import LabelledFace, Listing
