@@ -1,0 +1,118 @@
+#include "paste.h"
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+
+#include "pixels.h"
+#include "window.h"
+
+namespace idrn {
+namespace {
+
+// Alpha of a face shown at full strength.
+constexpr uint32_t FULL = 256;
+
+// First and last (exclusive) input pixel of the shown part. Along an edge of the frame nothing is left out.
+Range shown(int64_t start, int64_t side, int64_t size_in) {
+    return {start <= 0 ? 0 : start + CONTEXT_PX,
+            start + side >= size_in ? size_in : start + side - CONTEXT_PX};
+}
+
+int64_t feather_px(int64_t side) {
+    return side / 16;
+}
+
+// Alpha of the window's pixels at model scale: a ramp, taken at their centres, at either end.
+void set_strength(std::vector<uint16_t> &alpha, int64_t start, int64_t side, int64_t scale, int64_t size_in) {
+    const auto [low, high] = shown(start, side, size_in);
+    const int64_t ramp = feather_px(side) * scale;
+    alpha.clear();
+    for (int64_t i = 0; i < side * scale; ++i) {
+        const int64_t doubled = 2 * i + 1 + 2 * start * scale;
+        int64_t value = FULL;
+        if (start > 0) {
+            value = std::min(value, ((doubled - 2 * low * scale) * FULL + ramp) / (2 * ramp));
+        }
+        if (start + side < size_in) {
+            value = std::min(value, ((2 * high * scale - doubled) * FULL + ramp) / (2 * ramp));
+        }
+        alpha.push_back(static_cast<uint16_t>(std::max<int64_t>(value, 0)));
+    }
+}
+
+}  // namespace
+
+void order_for_paste(const std::vector<idrn_window> &windows, std::vector<uint32_t> &places) {
+    places.resize(windows.size());
+    std::iota(places.begin(), places.end(), 0);
+    std::sort(places.begin(), places.end(), [&windows](uint32_t a, uint32_t b) {
+        const idrn_window &p = windows[a], &q = windows[b];
+        return std::tie(q.side_px, p.y_px, p.x_px, a) < std::tie(p.side_px, q.y_px, q.x_px, b);
+    });
+}
+
+void Paster::Axis::set(int64_t start, int64_t side, int64_t scale, int64_t size_in, int64_t size_out) {
+    const auto [low, high] = shown(start, side, size_in);
+    first = low * size_out / size_in;
+    count = std::max<int64_t>(0, (high * size_out + size_in - 1) / size_in - first);
+    const Range outputs = {first, first + count};
+    const Range inside = {(std::max<int64_t>(start, 0) - start) * scale,
+                          (std::min(start + side, size_in) - start) * scale};
+    // At model scale every pixel comes out as the mean of itself.
+    make_taps(taps, size_in * scale, size_out, outputs, start * scale, inside);
+    set_strength(strength, start, side, scale, size_in);
+    resample_line(strength, taps, line);
+    alpha.clear();
+    full = {count, count};
+    for (int64_t i = 0; i < count; ++i) {
+        const int32_t value = std::clamp(line[static_cast<size_t>(i)], 0, int32_t{FULL});
+        alpha.push_back(static_cast<uint16_t>(value));
+        if (value == int32_t{FULL}) {
+            full.first = std::min(full.first, i);
+            full.last = i + 1;
+        }
+    }
+}
+
+void Paster::paste(const idrn_image &out, const idrn_window &window, const uint8_t *sr, uint32_t scale,
+                   Size frame) {
+    rows_.set(window.y_px, window.side_px, scale, frame.height, out.height_px);
+    columns_.set(window.x_px, window.side_px, scale, frame.width, out.width_px);
+    face_.resize(static_cast<size_t>(columns_.count) * 3);
+    const size_t width = size_t{scale} * window.side_px;
+    const bool at_model_scale = out.width_px == frame.width * scale && out.height_px == frame.height * scale;
+    for (int64_t i = 0; i < rows_.count; ++i) {
+        const uint8_t *face = face_.data();
+        if (at_model_scale) {
+            const int64_t y = rows_.first - int64_t{window.y_px} * scale + i;
+            const int64_t x = columns_.first - int64_t{window.x_px} * scale;
+            face = sr + (static_cast<size_t>(y) * width + static_cast<size_t>(x)) * 3;
+        } else {
+            maker_.make(sr, width * 3, width, 3, rows_.taps, static_cast<size_t>(i), columns_.taps,
+                        face_.data());
+        }
+        blend(out, i, face);
+    }
+}
+
+void Paster::blend(const idrn_image &out, int64_t which, const uint8_t *face) const {
+    const size_t step = bytes_per_pixel(out.format);
+    const size_t red = red_at(out.format);
+    uint8_t *line =
+        row(out, static_cast<size_t>(rows_.first + which)) + static_cast<size_t>(columns_.first) * step;
+    const bool full_row = which >= rows_.full.first && which < rows_.full.last;
+    const uint32_t down = rows_.alpha[static_cast<size_t>(which)];
+    for (int64_t i = 0; i < columns_.count; ++i, face += 3, line += step) {
+        const bool full_column = i >= columns_.full.first && i < columns_.full.last;
+        const uint32_t across = columns_.alpha[static_cast<size_t>(i)];
+        const uint32_t edge = full_row ? across : (down * across + FULL / 2) / FULL;
+        const uint32_t alpha = full_row && full_column ? FULL : edge;
+        for (size_t c = 0; c < 3; ++c) {
+            uint8_t &under = line[c == 1 ? 1 : c == 0 ? red : 2 - red];
+            under = static_cast<uint8_t>((under * (FULL - alpha) + face[c] * alpha + FULL / 2) / FULL);
+        }
+    }
+}
+
+}  // namespace idrn

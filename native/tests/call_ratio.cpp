@@ -1,0 +1,71 @@
+// What a call of the library costs over OpenVINO's own, on the same graph, in turns and with one thread.
+// Times are the process's processor time, which other programs on the machine disturb least.
+//
+//   call_ratio MODEL_FOLDER [COUNT [SIDE [ROUNDS]]]
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+#include "backend.h"
+#include "idrn.hpp"
+#include "model_folder.h"
+#include "pictures.h"
+
+namespace {
+
+template <typename Call>
+double milliseconds(const Call &call) {
+    const std::clock_t start = std::clock();
+    call();
+    return 1e3 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+double median(std::vector<double> values) {
+    std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2),
+                     values.end());
+    return values[values.size() / 2];
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    const auto number = [&](int place, int otherwise) {
+        return static_cast<uint32_t>(argc > place ? std::atoi(argv[place]) : otherwise);
+    };
+    if (argc < 2) {
+        std::fprintf(stderr, "usage: call_ratio MODEL_FOLDER [COUNT [SIDE [ROUNDS]]]\n");
+        return 2;
+    }
+    const uint32_t count = number(2, 1), side = number(3, 32), rounds = number(4, 500);
+    idrn_options options = idrn_options_default();
+    options.threads = 1;
+    options.precision = IDRN_PRECISION_INT8;
+    idrn::OpenEngine engine(argv[1], options);
+    const idrn::ModelFolder folder(argv[1]);
+    const uint32_t scale = folder.manifest().scale;
+    const auto network = idrn::open_openvino({"bare", folder.read("int8-cpu"), scale}, options.precision, 1);
+    const auto graph = network->compile({count, side, side});
+
+    std::vector<std::unique_ptr<Picture>> kept;
+    std::vector<idrn_image> windows, results;
+    for (uint32_t i = 0; i < count; ++i) {
+        kept.push_back(std::make_unique<Picture>(side, side));
+        windows.push_back(kept.back()->image);
+        kept.push_back(std::make_unique<Picture>(scale * side, scale * side));
+        results.push_back(kept.back()->image);
+    }
+    std::vector<double> bare, ours, ratios;
+    for (uint32_t i = 0; i < rounds + 20; ++i) {
+        const double of_openvino = milliseconds([&] { graph->infer(); });
+        const double of_library = milliseconds([&] { engine.run(windows, results); });
+        if (i >= 20) {
+            bare.push_back(of_openvino);
+            ours.push_back(of_library);
+            ratios.push_back(of_library / of_openvino);
+        }
+    }
+    std::printf("%u of %ux%u: OpenVINO %.3f ms, idrn_run %.3f ms, median of %u ratios in turns %.3f\n", count,
+                side, side, median(bare), median(ours), rounds, median(ratios));
+}

@@ -1,0 +1,17 @@
+# libidrn.so shows its C interface and nothing else, under the name that says its ABI.
+execute_process(COMMAND nm --dynamic --defined-only --format=posix ${library} OUTPUT_VARIABLE symbols
+                COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" symbols "${symbols}")
+list(LENGTH symbols count)
+foreach(symbol IN LISTS symbols)
+  if(NOT symbol MATCHES "^idrn_[a-z_]+ T ")
+    message(FATAL_ERROR "libidrn exports more than its interface: ${symbol}")
+  endif()
+endforeach()
+if(NOT count EQUAL 11)
+  message(FATAL_ERROR "libidrn exports ${count} functions, idrn.h declares 11")
+endif()
+execute_process(COMMAND readelf --dynamic --wide ${library} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+if(NOT dynamic MATCHES "SONAME[^\n]*\\[${soname}\\]" OR NOT soname STREQUAL "libidrn.so.1")
+  message(FATAL_ERROR "libidrn's SONAME is not libidrn.so.1")
+endif()

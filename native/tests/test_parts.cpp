@@ -1,0 +1,172 @@
+// The parts that need no model: SHA-256, manifests, windows, paste order, resizing.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "check.h"
+#include "error.h"
+#include "manifest.h"
+#include "paste.h"
+#include "pictures.h"
+#include "resize.h"
+#include "sha256.h"
+#include "window.h"
+
+namespace {
+
+// The examples of FIPS 180-2, appendix B
+// (https://csrc.nist.gov/files/pubs/fips/180-2/final/docs/fips180-2.pdf), and the lengths around which
+// padding takes another block.
+void test_sha256() {
+    const auto hash = [](const std::string &text) { return idrn::sha256(text.data(), text.size()); };
+    CHECK(hash("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    CHECK(hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    CHECK(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+          "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    CHECK(hash(std::string(1000000, 'a')) ==
+          "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    CHECK(hash(std::string(55, 'a')) == "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318");
+    CHECK(hash(std::string(56, 'a')) == "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a");
+    CHECK(hash(std::string(64, 'a')) == "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb");
+}
+
+const std::string SHA(64, 'a');
+
+std::string manifest_text(const std::string &more = "", const std::string &path = "model.onnx",
+                          const std::string &bytes = "5") {
+    return R"({"format_version": 1, "name": "tiny-x4", "scale": 4, "network": {"scale": 4}, )" + more +
+           R"("files": {"fp32": {"path": ")" + path + R"(", "sha256": ")" + SHA + R"(", "bytes": )" + bytes +
+           "}}}";
+}
+
+bool refused(const std::string &text) {
+    try {
+        idrn::parse_manifest(text);
+        return false;
+    } catch (const idrn::Error &error) {
+        return error.status == IDRN_ERROR_MODEL && *error.what() != '\0';
+    }
+}
+
+void test_manifest() {
+    const idrn::Manifest manifest = idrn::parse_manifest(manifest_text());
+    CHECK(manifest.name == "tiny-x4" && manifest.scale == 4 && manifest.files.size() == 1);
+    CHECK(manifest.files.at("fp32").path == "model.onnx" && manifest.files.at("fp32").size_bytes == 5);
+    for (const char *path :
+         {"../model.onnx", "/model.onnx", "a/../../b", "a//b", "C:b", "a\\\\b", "", ".", "a/", "\\u0000"}) {
+        CHECK(refused(manifest_text("", path)));
+    }
+    for (const char *bytes :
+         {"0", "-1", "1e3", "5.0", "4294967296", "99999999999999999999", "\"5\"", "true"}) {
+        CHECK(refused(manifest_text("", "model.onnx", bytes)));
+    }
+    CHECK(refused(manifest_text(R"("name": "twice", )")));
+    CHECK(refused(manifest_text(R"("task": "face-detection", )")));
+    CHECK(!refused(manifest_text(R"("task": "super-resolution", )")));
+    CHECK(refused(manifest_text(R"("data": )" + std::string(40, '[') + std::string(40, ']') + ", ")));
+    CHECK(refused(manifest_text(R"("data": )" + std::string(100000, '[') + ", ")));
+    CHECK(refused(manifest_text(R"("data": NaN, )")));
+    CHECK(refused("") && refused("[]") && refused("{}") && refused("null") && refused("\xff"));
+    CHECK(refused(std::string(idrn::LARGEST_MANIFEST_BYTES + 1, ' ')));
+    std::string text = manifest_text();
+    CHECK(refused(text.replace(text.find("\": 1"), 4, "\": 2")));  // another format version
+    for (size_t length = 0; length < manifest_text().size(); ++length) {
+        CHECK(refused(manifest_text().substr(0, length)));
+    }
+}
+
+bool is(const idrn_window &window, int32_t x, int32_t y, uint32_t side) {
+    return window.x_px == x && window.y_px == y && window.side_px == side;
+}
+
+void test_windows() {
+    CHECK(is(idrn::window_for({100, 50, 20, 20}, 640, 480), 94, 44, 32));
+    CHECK(is(idrn::window_for({-5, -5, 20, 20}, 640, 480), 0, 0, 32));
+    CHECK(is(idrn::window_for({630, 470, 40, 40}, 640, 480), 576, 416, 64));
+    CHECK(is(idrn::window_for({0, 0, 20, 20}, 16, 480), -8, 0, 32));
+    CHECK(is(idrn::window_for({200, 200, 120, 100}, 640, 480), 196, 186, 128));
+    CHECK(is(idrn::window_for({200, 200, 121, 100}, 640, 480), 0, 0, 0));
+    CHECK(is(idrn::window_for({1e300, -1e300, 20, 20}, 640, 480), 608, 0, 32));
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (const idrn_box &box : {idrn_box{nan, 0, 1, 1}, {0, INFINITY, 1, 1}, {0, 0, 0, 1}, {0, 0, 1, -1}}) {
+        try {
+            idrn::window_for(box, 640, 480);
+            CHECK(!"a box like this is refused");
+        } catch (const idrn::Error &error) {
+            CHECK(error.status == IDRN_ERROR_ARGUMENT);
+        }
+    }
+}
+
+void test_cut_mirrors_beyond_the_frame() {
+    Picture frame(3, 2, IDRN_BGRX, 5);
+    fill_with_noise(frame.bytes, 1);
+    std::vector<uint8_t> rgb(8 * 8 * 3);
+    idrn::cut(frame.image, {-4, -3, 8}, rgb.data());
+    constexpr uint32_t COLUMNS[] = {2, 2, 1, 0, 0, 1, 2, 2};  // -4 .. 3
+    constexpr uint32_t ROWS[] = {1, 1, 0, 0, 1, 1, 0, 0};     // -3 .. 4
+    for (uint32_t y = 0; y < 8; ++y) {
+        for (uint32_t x = 0; x < 8; ++x) {
+            for (size_t c = 0; c < 3; ++c) {
+                CHECK(rgb[(y * 8 + x) * 3 + c] == frame.at(COLUMNS[x], ROWS[y], c));
+            }
+        }
+    }
+    idrn::cut(frame.image, {INT32_MAX, INT32_MIN, 8}, rgb.data());
+}
+
+void test_paste_order() {
+    const std::vector<idrn_window> windows = {{5, 0, 32}, {0, 9, 64}, {4, 0, 32}, {0, 1, 64}, {5, 0, 32}};
+    std::vector<uint32_t> places;
+    idrn::order_for_paste(windows, places);
+    CHECK((places == std::vector<uint32_t>{3, 1, 2, 0, 4}));
+}
+
+void test_output_size() {
+    const auto is = [](idrn::Size size, uint32_t width, uint32_t height) {
+        return size.width == width && size.height == height;
+    };
+    CHECK(is(idrn::output_size({320, 240}, 4), 1280, 960));
+    CHECK(is(idrn::output_size({640, 480}, 4), 1440, 1080));
+    CHECK(is(idrn::output_size({1920, 400}, 4), 1920, 400));
+    CHECK(is(idrn::output_size({1921, 1}, 4), 1921, 1));
+    CHECK(is(idrn::output_size({1000, 1}, 2), 1920, 2));
+}
+
+// The mean of what is covered, and a flat picture stays flat at every size, with the stride's padding
+// untouched.
+void test_resize() {
+    idrn::Resizer resizer;
+    Picture four(4, 2);
+    four.bytes = {0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110,
+                  2, 12, 22, 32, 42, 52, 62, 72, 82, 92, 102, 112};
+    four.image.pixels = four.bytes.data();
+    Picture half(2, 1);
+    resizer.resize(four.image, half.image);
+    CHECK((half.bytes == std::vector<uint8_t>{16, 26, 36, 76, 86, 96}));
+    for (const auto [width, height] : {idrn::Size{1, 1}, {7, 3}, {31, 90}, {64, 48}, {13, 100}}) {
+        Picture flat(31, 48, IDRN_BGRX, 3), out(width, height, IDRN_BGRX, 7);
+        std::fill(flat.bytes.begin(), flat.bytes.end(), uint8_t{77});
+        std::fill(out.bytes.begin(), out.bytes.end(), uint8_t{1});
+        resizer.resize(flat.image, out.image);
+        for (size_t i = 0; i < out.bytes.size(); ++i) {
+            const size_t x = i % out.image.stride_bytes;
+            const int expected = x >= width * 4 ? 1 : x % 4 == 3 ? 255 : 77;
+            CHECK(out.bytes[i] == expected);
+        }
+    }
+}
+
+}  // namespace
+
+int main() {
+    test_sha256();
+    test_manifest();
+    test_windows();
+    test_cut_mirrors_beyond_the_frame();
+    test_paste_order();
+    test_output_size();
+    test_resize();
+}
