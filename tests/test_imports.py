@@ -174,7 +174,10 @@ def test_the_runtime_loads_no_tool() -> None:
     assert python(f"{imports}\nprint(*set({tuple(HOMES)}).intersection(sys.modules))").split() == []
 
 
-@pytest.mark.parametrize("verb", [v.__name__.rpartition(".")[2] for v in VERBS])
+VERB_NAMES = [v.__name__.rpartition(".")[2].replace("_", "-") for v in VERBS]
+
+
+@pytest.mark.parametrize("verb", VERB_NAMES)
 def test_help_needs_nothing_installed(verb: str) -> None:
     """Each verb's --help is printed by an interpreter without any site-packages."""
     code = f"from idrn_trt.cli import main\nmain([{verb!r}, '--help'])"
@@ -184,7 +187,7 @@ def test_help_needs_nothing_installed(verb: str) -> None:
 def test_the_overview_names_every_verb() -> None:
     """`idrn-trt --help` works without any site-packages and lists the verbs."""
     text = python("from idrn_trt.cli import main\nmain(['--help'])", "-I", "-S")
-    missing = [v for v in VERBS if f"\n    {v.__name__.rpartition('.')[2]} " not in text]
+    missing = [verb for verb in VERB_NAMES if f"\n    {verb} " not in text]
     assert missing == []
 
 
