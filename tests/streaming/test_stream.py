@@ -92,11 +92,12 @@ def test_iterating_gives_every_frame_and_raises_at_the_end(faceless: Upscaler) -
 def test_leaving_a_loop_releases_the_source(faceless: Upscaler) -> None:
     """After `break` the source is closed and no thread of the stream is left."""
     source = Endless([picture(1)])
+    before = set(threading.enumerate())
     for _ in stream(source, upscaler=faceless):
         break
     assert source.closed == source.opened == 1
     wait_until(
-        lambda: not [t for t in threading.enumerate() if t.name.startswith("idrn-")],
+        lambda: not [t for t in set(threading.enumerate()) - before if t.name.startswith("idrn-")],
         "its threads' end",
     )
 
@@ -136,9 +137,10 @@ def test_a_source_that_is_not_there_at_the_start(faceless: Upscaler) -> None:
 
     with pytest.raises(SourceError, match="no camera 7"):
         stream(Absent(), upscaler=faceless).run()
-    for result in stream(Absent(), upscaler=faceless, options=StreamOptions(wait=True)):
-        assert result.number == 0
+    absent = Absent()
+    for _ in stream(absent, upscaler=faceless, options=StreamOptions(wait=True)):
         break
+    assert absent.opened >= 4
 
 
 def test_one_that_fails_does_not_end_the_others(faceless: Upscaler) -> None:

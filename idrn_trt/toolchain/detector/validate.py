@@ -56,7 +56,7 @@ def overlaps(boxes: Float32, others: Float32) -> Float32:
 
 
 def measure(answer: Answer, scenes: Sequence[Scene]) -> dict[str, float]:
-    """Recall (by size too), false faces per 100 scenes and the median IoU of found boxes."""
+    """Recall (by sizes that occur too), false faces per 100 scenes and the median IoU of found boxes."""
     sizes: list[Float32] = []
     hits: list[Float32] = []
     false = 0
@@ -70,7 +70,8 @@ def measure(answer: Answer, scenes: Sequence[Scene]) -> dict[str, float]:
     hit = best >= MATCH_IOU
     figures = {"recall": float(hit.mean()), "false_per_100": 100 * false / len(scenes)}
     for low, high in SIZES_PX:
-        figures[f"recall_{low}_{high}_px"] = float(hit[(px >= low) & (px < high)].mean())
+        if (those := (px >= low) & (px < high)).any():
+            figures[f"recall_{low}_{high}_px"] = float(hit[those].mean())
     figures["median_iou"] = float(np.median(best[hit])) if hit.any() else 0.0
     return {name: round(value, 4) for name, value in figures.items()}
 
