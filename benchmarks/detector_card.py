@@ -101,7 +101,7 @@ def _training(recipe: Document) -> str:
         "weights before saw in them; Adam, peak rate "
         f"{recipe['peak_learning_rate']:g} after {recipe['warmup_steps']} steps of warm-up, then half a "
         f"cosine to a hundredth of it; bfloat16 autocast; seed {recipe['seed']}. They began with the "
-        "weights of a run without these. The weights are a running average that keeps "
+        "weights of earlier runs (docs/decisions/025). The weights are a running average that keeps "
         f"{recipe['ema']:g} a step."
     )
 

@@ -13,7 +13,7 @@ from idrn_trt.faces.grid import decode
 from idrn_trt.toolchain.detector.pictures import Picture, UInt8
 from idrn_trt.toolchain.detector.validate import by_torch
 
-_SCORE = 0.35
+_SCORE = 0.4
 _ZOOMS = (1.0, 2.0)
 
 

@@ -27,9 +27,9 @@ MOST_FACES = 7
 MOST_DECOYS = 3
 
 _WHOLE_SHARE = 0.45  # scenes around a whole picture with its own surroundings
-_EMPTY_SHARE = 0.1
+_EMPTY_SHARE = 0.2
 _MOSAIC_SHARE = 0.4
-_HARD_SHARE = 0.4
+_HARD_SHARE = 0.6
 _NOISE_SHARE = 0.06  # of textures: noise of any coarseness down to a plain colour
 _COVERED_SHARE = 0.3
 _SKIN_SHARE = 0.5  # of covers
