@@ -32,6 +32,8 @@ def replacing(path: Path, what: str) -> Iterator[Path]:
     `what` could not be written ("picture", "model file"); however the block ends, an older file at
     `path` stays whole and nothing else is left.
     """
+    if not path.name or "\0" in str(path):
+        raise SinkError(f"cannot write {what} {str(path)!r}: expected the name of a file")
     # A name may be as long as the system allows; the temporary one must not be longer.
     stem = path.name if len(os.fsencode(path.name)) < _LONGEST_PART_STEM else path.name[:40]
     part = path.with_name(f".{stem}.{os.getpid()}.part")

@@ -287,7 +287,7 @@ def _targets(inputs: list[Input], output: str | None) -> list[Path]:
 def _same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # one is not there, or cannot be
+    except (OSError, ValueError):  # one is not there, or cannot be
         return False
 
 

@@ -79,6 +79,9 @@ def paste(out: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int,
     small frame holds beyond the frame is never shown. Raises OptionError for arrays that do not fit.
     """
     _check(out, window, sr, scale)
+    starts = (window.x, window.y)
+    if any(at >= size or at + window.side <= 0 for at, size in zip(starts, in_size, strict=True)):
+        return  # nothing of it is in the frame
     columns = _axis(window.x, window.side, scale, in_size[0], out.shape[1], column_bands)
     rows = _axis(window.y, window.side, scale, in_size[1], out.shape[0], row_bands)
     if columns.count == 0 or rows.count == 0:

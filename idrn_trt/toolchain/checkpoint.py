@@ -145,8 +145,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except ModelError:
         raise
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise ModelError(
-            f"{str(path)!r} is not a checkpoint of idrn_trt: {type(error).__name__}: {error}"
+            f"{str(path)!r} is not a checkpoint of idrn_trt: {type(error).__name__}: {reason}"
         ) from error
 
 

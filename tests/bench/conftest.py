@@ -12,6 +12,7 @@ import pytest
 
 from idrn_trt.bench import cold, measure, peak
 from idrn_trt.bench.document import FORMAT, KIND
+from idrn_trt.zoo import DETECTOR_MODEL, find_model
 
 
 @pytest.fixture(name="hurried")
@@ -27,9 +28,11 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="zoo")
 def _zoo(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of model folders with the tiny model in it, named by IDRN_MODELS, and no other model."""
+    """A folder of model folders, named by IDRN_MODELS: the tiny model, the face detector, and no other."""
     root = tmp_path / "zoo"
-    shutil.copytree(tiny_model, root / tiny_model.name)
+    detector = find_model(DETECTOR_MODEL).folder
+    for model in (tiny_model, detector):
+        shutil.copytree(model, root / model.name)
     monkeypatch.setenv("IDRN_MODELS", str(root))
     monkeypatch.setattr("idrn_trt.zoo._PACKAGE", tmp_path / "nowhere")
     return root

@@ -346,6 +346,18 @@ def test_names_that_no_system_takes(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("options", [["-o", "a\0b.png"], ["--json="]], ids=["zero", "empty"])
+def test_names_of_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    """A name with a zero in it, or an empty one, to be written to is one line and exit 1."""
+    write_image(tmp_path / "p.png", drawing())
+    assert upscale(tmp_path / "p.png", *options) == 1
+    err = capsys.readouterr().err
+    assert "expected the name of a file" in err
+    assert "Traceback" not in err
+
+
 def test_of_a_name_as_long_as_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name of 255 bytes is read; its default result's would be longer, and that is said."""
     path = tmp_path / ("n" * 251 + ".png")

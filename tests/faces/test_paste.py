@@ -220,6 +220,17 @@ def test_the_context_is_never_shown() -> None:
         assert np.array_equal(*results)
 
 
+@pytest.mark.parametrize("place", [(-32, 5), (5, -40), (WIDTH, 5), (5, HEIGHT + 300)])
+@pytest.mark.parametrize("size", [(WIDTH, HEIGHT), (4 * WIDTH, 4 * HEIGHT)])
+def test_a_window_outside_the_frame_shows_nothing(
+    place: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """Nothing changes, at the model's scale and below."""
+    out = np.full((size[1], size[0], 3), 7, np.uint8)
+    paste(out, Window(*place, 32), noise(128, 128), 4, (WIDTH, HEIGHT))
+    assert (out == 7).all()
+
+
 @pytest.mark.parametrize("size", [(1440, 1080), (800, 601), (1919, 1080), (3000, 2250)])
 def test_a_face_looks_the_same_wherever_it_is(size: tuple[int, int]) -> None:
     """Geometry taken over from another place of the frame is what this place's own would be."""

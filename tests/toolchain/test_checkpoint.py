@@ -202,6 +202,16 @@ def test_foreign_metadata_is_a_model_error(saved: Path, change: dict[str, Any] |
         load_checkpoint(saved)
 
 
+def test_a_damaged_header_is_told_in_one_line(tmp_path: Path) -> None:
+    """What the library quotes of the file may hold a line's end."""
+    header = json.dumps({"w": {"dtype": "F\x85", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    file = tmp_path / "damaged.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ModelError, match="not a checkpoint") as caught:
+        load_checkpoint(file)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_weights_of_another_network_are_a_model_error(saved: Path) -> None:
     """Weights that do not fit the configuration beside them are a ModelError."""
     with_meta(saved, {"config": NetConfig.parse("d3-w4-x2").to_dict()})
