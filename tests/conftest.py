@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 
 UInt8 = npt.NDArray[np.uint8]
 
+# A shell starts what it puts in the background with Ctrl-C ignored, and so would every child; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before any test module imports onnxruntime, whose Linux builds report usage over the network.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # tests/models/make_models.py and others; the folder of tests is no package.
