@@ -29,6 +29,7 @@ from idrn_trt.video.encoders import ENCODERS
 from idrn_trt.video.options import VideoOptions
 from idrn_trt.video.pipeline import upscale_clip
 from idrn_trt.video.reader import Picture, Reader
+from idrn_trt.zoo import DEFAULT_DETECTOR
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -105,7 +106,7 @@ def bare_s(clip: Path, engine: Engine, options: VideoOptions) -> dict[str, float
     with Reader(clip, options) as reader:
         pictures = [step.picture for step in reader if step.picture is not None]
     seconds = {"decode": bare_decode_s(clip, threads, len(pictures))}
-    detector = open_detector("haar")
+    detector = open_detector(DEFAULT_DETECTOR, threads=options.threads)
     start = time.perf_counter()
     found = [detector.detect(picture.rgb) for picture in pictures]
     seconds["detect"] = time.perf_counter() - start
