@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from idrn_trt.tables import printable, table
@@ -41,12 +40,7 @@ class Report:
     def __enter__(self) -> Report:  # noqa: PYI034 (typing.Self needs Python 3.11)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._frames is not None:
             self._frames.close()
 

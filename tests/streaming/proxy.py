@@ -46,7 +46,7 @@ class Proxy:
                 for ends in ((client, server, False), (server, client, True)):
                     threading.Thread(target=self._hand_on, args=ends, daemon=True).start()
 
-    def _hand_on(self, giver: socket.socket, taker: socket.socket, from_server: bool) -> None:  # noqa: FBT001
+    def _hand_on(self, giver: socket.socket, taker: socket.socket, from_server: bool) -> None:  # noqa: FBT001 (private)
         with contextlib.suppress(OSError):
             while data := giver.recv(65536):
                 while self.mode == "stall":

@@ -80,7 +80,7 @@ def test_connections_are_released(rtsp_server: RtspServer, faceless: Upscaler) -
         stats = running.stats.sources[0]
         for _ in range(10):
             before = stats.connections
-            wait_until(lambda: stats.connections > before and stats.state == "playing", "frames")  # noqa: B023
+            wait_until(lambda: stats.connections > before and stats.state == "playing", "frames")  # noqa: B023 (called in this turn)
             proxy.mode = "refuse"
             wait_until(lambda: stats.state == "lost", "the loss")
             proxy.mode = "pass"
