@@ -29,11 +29,14 @@ _FILES: dict[Precision, tuple[str, ...]] = {
 # What the layers that are not quantised compute in.
 _HINT: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 # Graphs are static. A batch is run in pieces of these sizes, so that a stream whose number of faces
-# changes meets five graphs a window size instead of one for each number.
-_PIECES = (16, 8, 4, 2, 1)
+# changes meets a few graphs a window size instead of one for each number.
+_PIECES = (8, 4, 2, 1)
+# Of more LR pixels than this a piece's feature maps leave the cache, and each window costs up to a tenth
+# more (docs/performance.md). A single window is run whole whatever its size.
+_MOST_PIXELS = 9216
 # Its messages are decoded on the way to Python, which fails where they quote bytes of a damaged file.
 FAILURES = (RuntimeError, UnicodeDecodeError)
-# Five window sizes times the pieces, and a few odd ones.
+# The pieces of five window sizes, and a few odd ones.
 _MOST_GRAPHS = 32
 
 
@@ -112,7 +115,7 @@ class OpenVinoEngine(EngineBase):
     def _compute(self, batch: UInt8, out: UInt8) -> None:
         count, height, width, _ = batch.shape
         start = 0
-        for size in _PIECES:
+        for size in _pieces(height * width):
             while count - start >= size:
                 piece = slice(start, start + size)
                 self._graph((size, height, width)).run(batch[piece], out[piece])
@@ -177,6 +180,11 @@ def compile_options(precision: Precision, threads: int | None) -> dict[str, Any]
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
     return config
+
+
+def _pieces(pixels: int) -> list[int]:
+    """The batch sizes to run windows of so many LR pixels in, largest first."""
+    return [size for size in _PIECES if size == 1 or size * pixels <= _MOST_PIXELS]
 
 
 def _read(core: Any, file: OnnxFile, model: Model) -> Any:

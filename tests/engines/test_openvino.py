@@ -73,6 +73,20 @@ def test_graphs_are_kept_and_bounded(tiny_model: Path) -> None:
     engine.close()
 
 
+def test_a_batch_is_run_in_pieces_that_the_cache_holds(tiny_model: Path) -> None:
+    """Graphs of small windows take several, those of large ones one; the answers are those of each."""
+    engine = open_engine(tiny_model, engine="openvino", precision="fp32", threads=1)
+    rng = np.random.default_rng(0)
+    for side in (32, 64, 96):
+        batch = rng.integers(0, 256, (11, side, side, 3), np.uint8)
+        together = engine.run(batch).copy()
+        for window, answer in zip(batch, together, strict=True):
+            np.testing.assert_array_equal(engine.run(window[None])[0], answer)
+    pieces = {(side, count) for count, side, _ in engine._graphs}  # type: ignore[attr-defined]
+    assert pieces == {(32, 8), (32, 2), (32, 1), (64, 2), (64, 1), (96, 1)}
+    engine.close()
+
+
 def test_the_model_cache_is_filled_once(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
