@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -179,6 +182,23 @@ def test_a_lossless_copy(tmp_path: Path, same_size: Upscaler) -> None:
     after = decode(tmp_path / "out.mkv")
     for frame, want in zip(after.frames, pictures, strict=True):
         assert np.array_equal(frame.to_ndarray(format="rgb24"), want)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="single threads have a niceness on Linux only")
+def test_the_encoder_gives_way(tmp_path: Path, upscaler: Upscaler) -> None:
+    """Encoding runs in threads that are nicer than the caller's, whose own niceness stays."""
+    clip = Clip(tmp_path / "in.mkv", [picture(k) for k in range(4)]).make()
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    seen: set[int] = set()
+
+    def look(_: object) -> None:
+        ids = {thread.name: thread.native_id or 0 for thread in threading.enumerate()}
+        if "idrn-encode" in ids:
+            seen.add(os.getpriority(os.PRIO_PROCESS, ids["idrn-encode"]))
+
+    upscale_clip(clip, tmp_path / "out.mkv", upscaler, on_frame=look)
+    assert max(seen) > here
+    assert os.getpriority(os.PRIO_PROCESS, 0) == here
 
 
 def test_a_part_of_a_clip(tmp_path: Path, upscaler: Upscaler) -> None:
