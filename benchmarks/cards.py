@@ -19,6 +19,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import card_parts
+
 from idrn_trt.bench.machine import versions
 from idrn_trt.bench.report import markdown_table
 from idrn_trt.engines import open_engine
@@ -49,20 +51,8 @@ PURPOSE = {
     "resolution.",
     "idrn-d16-w64-x4": "Quality before speed: twice as deep as the default.",
 }
-SOURCES = (
-    ("Government Printing Office portraits via jforms/images", "795", "public domain / CC0"),
-    ('Caltech-101 "Faces"', "300", "CC BY 4.0"),
-    (
-        "presidential-innovation-fellows/pif-website and 18F/18f.gsa.gov staff portraits",
-        "307",
-        "CC0",
-    ),
-    (
-        "DeBruine & Jones, Canada set of webmorphR.stim, doi 10.6084/m9.figshare.4220517.v1",
-        "40",
-        "CC BY 4.0",
-    ),
-)
+# Crops of each source in the training set.
+CROPS = {"portraits": "795", "caltech": "300", "staff": "307", "studio": "40"}
 CLEAN_LIMIT = (
     "Trained on clean pictures reduced by bicubic. On compressed or noisy ones (webcams, CCTV) it sharpens "
     "the artefacts too: see the second table, and `idrn-d8-w64-x4-real`."
@@ -178,7 +168,7 @@ def card(name: str, manifest: Document, measured: Document) -> str:
     parts += ["## Training", _training(manifest), _data()]
     limits = (REAL_LIMIT if real else CLEAN_LIMIT, *LIMITS)
     parts += ["## Limits", "\n".join(f"- {line}" for line in limits)]
-    parts.append("Licence of the weights: Apache-2.0, as the project's.")
+    parts.append(card_parts.LICENCE)
     return "\n\n".join(parts) + "\n"
 
 
@@ -262,7 +252,7 @@ def _training(manifest: Document) -> str:
 def _data() -> str:
     return (
         "Data: 1,442 square face crops of at most 256 px, less the 3 % held out to watch the training.\n\n"
-        + markdown_table(("source", "crops", "licence"), SOURCES)
+        + card_parts.sources("crops", CROPS)
         + "\n\nThe sha256 of the set is in `manifest.json`. The pictures are not part of this project. "
         "Calibration used 300 of the same crops, listed by sha256 in `calib/`."
     )
@@ -292,20 +282,7 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
         if args.data is None:
             parser.error("measure needs --data")
         measure(root, args.data)
-    different = [
-        (path, text)
-        for path, text in wanted(root).items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
-    for path, text in different:
-        if args.check:
-            print(
-                f"{path.relative_to(root)} is not what the results say: run python benchmarks/cards.py"
-            )
-        else:
-            write_text(path, text)
-            print(f"written: {path.relative_to(root)}")
-    return 1 if args.check and different else 0
+    return card_parts.keep(wanted(root), root, "benchmarks/cards.py", check=args.check)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import detection_report
 import numpy as np
 from detection import (
     FACES_A_SCENE,
@@ -227,6 +228,8 @@ def measure(data: Path, *, with_times: bool) -> dict[str, Any]:
     """Every figure."""
     detectors, fine = opened(data, 24), opened(data, 16)
     report: dict[str, Any] = {
+        "kind": detection_report.KIND,
+        "format": detection_report.FORMAT,
         "machine": machine(),
         "match_iou": MATCH_IOU,
         "least_score": cnn.LEAST_SCORE,
@@ -243,27 +246,6 @@ def measure(data: Path, *, with_times: bool) -> dict[str, Any]:
             what = f"{size}, {kind}"
             tests[what] = tallied(fine, composed(data, px, light), what)
     return {**report, "tests": tests}
-
-
-def text(report: dict[str, Any]) -> str:
-    """The figures as Markdown."""
-    heads = ("pictures", "detector", "faces", "recall", "false / 100 frames", "median IoU")
-    rows = [
-        (what, name, f["faces"], f["recall"], f["false_per_100_frames"], f["median_iou"])
-        for what, figures in report["tests"].items()
-        for name, f in figures.items()
-    ]
-    parts = [markdown_table(heads, [tuple(map(str, row)) for row in rows])]
-    parts.append("jitter, px: " + str(report["jitter_px"]))
-    if "times" in report:
-        heads = ("frame", "detector", "ms", "least ms", "CPU ms")
-        lines = [
-            (size, name, *(str(v) for v in figures.values()))
-            for size, by in report["times"].items()
-            for name, figures in by.items()
-        ]
-        parts.append(markdown_table(heads, lines))
-    return "\n\n".join(parts)
 
 
 def scores(data: Path) -> str:
@@ -337,7 +319,7 @@ def main() -> None:
         draw(args.data, args.pictures)
         return
     report = measure(args.data, with_times=not args.no_times)
-    print(text(report))
+    print(detection_report.markdown(report))
     if args.json:
         write_text(args.json, json.dumps(report, indent=2) + "\n")
 

@@ -12,27 +12,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import card_parts
+
 from idrn_trt.bench.report import markdown_table
-from idrn_trt.files import write_text
 from idrn_trt.zoo import DETECTOR_MODEL
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path("benchmarks") / "results" / "detection-targets.json"
-SOURCES = (
-    ("Government Printing Office portraits via jforms/images", "520", "public domain / CC0"),
-    ('Caltech-101 "Faces"', "325 in offices and outdoors", "CC BY 4.0"),
-    (
-        "presidential-innovation-fellows/pif-website and 18F/18f.gsa.gov staff portraits",
-        "308",
-        "CC0",
-    ),
-    (
-        "DeBruine & Jones, Canada set of webmorphR.stim, doi 10.6084/m9.figshare.4220517.v1",
-        "40",
-        "CC BY 4.0",
-    ),
-    ("Caltech-101, pictures of objects and places", "none, in 1,998 pictures", "CC BY 4.0"),
-)
+# Faces of each source in the training set; the last has none.
+FACES = {
+    "portraits": "520",
+    "caltech": "325 in offices and outdoors",
+    "staff": "308",
+    "studio": "40",
+    "objects": "none, in 1,998 pictures",
+}
 DATA = """\
 The sha256 of the set is in `manifest.json`. The pictures are not part of this project. Calibration used
 scenes composed of the same ones (`calib/idrn-face-detector.json`)."""
@@ -63,24 +57,26 @@ def card(manifest: Document, results: Document) -> str:
         _quality(results["tests"]),
         "## Training",
         _training(manifest["recipe"]),
-        markdown_table(("source", "faces", "licence"), SOURCES),
+        card_parts.sources("faces", FACES),
         DATA,
         "## Limits",
         LIMITS,
-        "Licence of the weights: Apache-2.0, as the project's.",
+        card_parts.LICENCE,
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _files(manifest: Document) -> str:
     files = manifest["files"]
+    uses = {
+        "fp32": "the home of the weights; not in the wheel",
+        "int8-cpu": "OpenVINO and ONNX Runtime on CPUs",
+        "fp16": "TensorRT",
+    }
     rows = [
-        ("`model.onnx`", f"{files['fp32']['bytes'] / 1e6:.2f}", "fp32, the home of the weights"),
-        (
-            "`model.int8-cpu.onnx`", f"{files['int8-cpu']['bytes'] / 1e6:.2f}",
-            "OpenVINO and ONNX Runtime on CPUs; the only one in the wheel",
-        ),
-    ]  # fmt: skip
+        (f"`{files[kind]['path']}`", f"{files[kind]['bytes'] / 1e6:.2f}", use)
+        for kind, use in uses.items()
+    ]
     return markdown_table(("file", "MB", "for"), rows)
 
 
@@ -116,17 +112,8 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     folder = root / "models" / DETECTOR_MODEL
     manifest = json.loads((folder / "manifest.json").read_bytes())
     results = json.loads((root / RESULTS).read_bytes())
-    text, path = card(manifest, results), folder / "README.md"
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print(
-            f"{path.relative_to(root)} is not what the results say: run python benchmarks/detector_card.py"
-        )
-        return 1
-    write_text(path, text)
-    print(f"written: {path.relative_to(root)}")
-    return 0
+    wanted = {folder / "README.md": card(manifest, results)}
+    return card_parts.keep(wanted, root, "benchmarks/detector_card.py", check=check)
 
 
 if __name__ == "__main__":

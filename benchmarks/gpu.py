@@ -3,11 +3,13 @@
     python benchmarks/gpu.py --json benchmarks/results/gpu-NAME.json
     python benchmarks/gpu.py --only checks        copies, graphs, memory, beside torch
     python benchmarks/gpu.py --only reference     the networks in PyTorch and ONNX Runtime
+    python benchmarks/gpu.py --only detector      the face detector in TensorRT, beside OpenVINO
 
 The checks run engines/_cuda.py on the real driver under the real pycuda; exit code 1 when one fails. The
 reference are the rows of `idrn-trt bench --paper` on a GPU (idrn_trt/toolchain/peers_cuda.py) for these
-networks, with seeded weights, and the engine of ONNX Runtime with its copies. A part whose package is not
-there says so. Clocks are as the machine has them: name it, and keep it idle.
+networks, with seeded weights, and the engine of ONNX Runtime with its copies. The detector's rows have
+never been run on a GPU. A part whose package is not there says so. Clocks are as the machine has them:
+name it, and keep it idle.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ import argparse
 import json
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,6 +41,10 @@ NETWORKS = ("d8-w64-x4", "d16-w64-x4", "d16-w128-x4")
 CASES = ((32, 1), (32, 16))
 # A pinned round trip through engines/_cuda.py must reach this share of what the link was measured at.
 LEAST_SHARE = 0.8
+# Height and width of the pictures a detector's network is timed with: a region, 640x480, 1080p at its scale.
+DETECTOR_SIZES = ((64, 64), (480, 640), (736, 1280))
+# The first is what the others are held against.
+DETECTOR_FILES = (("openvino", "fp32"), ("openvino", "int8-cpu"), ("tensorrt", "fp16"))
 REPLAYS = 100_000
 # Growth over all replays that is still called flat.
 FLAT_MIB = 8
@@ -229,8 +238,6 @@ def peer_row(item: Case | Row, side: int, batch: int, repeats: int) -> dict[str,
 
 def onnxruntime_rows(repeats: int) -> list[dict[str, Any]]:
     """The default model through the engine, copies included, where ONNX Runtime's CUDA provider starts."""
-    import time
-
     from idrn_trt.engines import open_engine
 
     rows = []
@@ -250,16 +257,54 @@ def onnxruntime_rows(repeats: int) -> list[dict[str, Any]]:
         row["notes"] = list(engine.notes)
         for side, batch in CASES:
             pictures = windows(batch, side)
-            times = []
-            for _ in range(_WARM_UP + repeats):
-                start = time.perf_counter_ns()
-                engine.run(pictures)
-                times.append((time.perf_counter_ns() - start) / 1e6)
-            found = percentiles(times[_WARM_UP:])
+            found = percentiles(wall_ms(partial(engine.run, pictures), repeats))
             rows.append({**row, "window_px": side, "batch": batch, **found})
         rows.remove(row)
         engine.close()
     return rows
+
+
+# ---- detector
+
+
+def detector_rows(repeats: int) -> list[dict[str, Any]]:
+    """The carried network for each file and size, copies included, its scores held against fp32's."""
+    from idrn_trt.faces.grid import OUTPUT, VALUES
+    from idrn_trt.faces.network import open_network
+    from idrn_trt.zoo import DETECTOR_MODEL, find_model
+
+    model = find_model(DETECTOR_MODEL)
+    expected: dict[tuple[int, int], Any] = {}
+    rows: list[dict[str, Any]] = []
+    for engine, kind in DETECTOR_FILES:
+        entry: dict[str, Any] = {"by": f"detector {engine}", "file": kind}
+        try:
+            network = open_network(model.read(kind), kind, [OUTPUT], engine=engine, unit=1 / 255)
+        except IdrnError as error:
+            rows.append({**entry, "reason": str(error)})
+            continue
+        for size in DETECTOR_SIZES:
+            picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+            scores = 1 / (1 + np.exp(-network.run(picture)[0][:, ::VALUES]))
+            apart = float(np.abs(scores - expected.setdefault(size, scores)).max())
+            found = percentiles(wall_ms(partial(network.run, picture), repeats))
+            rows.append(
+                {**entry, "height_width_px": size, "scores_apart": round(apart, 4), **found}
+            )
+    return rows
+
+
+# ---- all of it
+
+
+def wall_ms(work: Callable[[], object], repeats: int) -> list[float]:
+    """How long each of `repeats` calls took, after a warm-up."""
+    times = []
+    for _ in range(_WARM_UP + repeats):
+        start = time.perf_counter_ns()
+        work()
+        times.append((time.perf_counter_ns() - start) / 1e6)
+    return times[_WARM_UP:]
 
 
 def percentiles(times_ms: list[float]) -> dict[str, float]:
@@ -269,15 +314,12 @@ def percentiles(times_ms: list[float]) -> dict[str, float]:
     return {f"p{share}_ms": round(float(v), 4) for share, v in zip(shares, values, strict=True)}
 
 
-# ---- all of it
-
-
 def main() -> int:
     """Run what was asked for, print and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--only", choices=("checks", "reference"))
+    parser.add_argument("--only", choices=("checks", "reference", "detector"))
     parser.add_argument("--repeats", type=int, default=500)
     parser.add_argument("--replays", type=int, default=REPLAYS)
     parser.add_argument("--json", type=Path)
@@ -287,10 +329,12 @@ def main() -> int:
         "versions": versions("numpy", "pycuda", "torch", "onnxruntime-gpu", "onnxruntime"),
     }
     try:
-        if args.only != "reference":
+        if args.only in {None, "checks"}:
             report["checks"] = checks(args.replays)
-        if args.only != "checks":
+        if args.only in {None, "reference"}:
             report["reference"] = reference(args.repeats)
+        if args.only in {None, "detector"}:
+            report["detector"] = detector_rows(args.repeats)
     except IdrnError as error:
         print(f"benchmarks/gpu.py: {error}", file=sys.stderr)
         return 1

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from idrn_trt.bench.report import markdown_table
-from idrn_trt.errors import SourceError
 
 KIND = "idrn_trt pipeline report"
 FORMAT = 1
@@ -23,18 +20,11 @@ def row(what: str, figure: float, unit: str, to_reach: float, **parts: object) -
     }  # fmt: skip
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The document in a file. Raises SourceError for anything else."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        if found["kind"] != KIND or found["format"] != FORMAT:
-            raise ValueError(f"kind {found['kind']!r}, format {found['format']!r}")
-        cells(found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(
-            f"{path.name!r} is no result of benchmarks/pipeline.py in format {FORMAT}: {error}"
-        ) from error
-    return found
+def check(document: Mapping[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError unless it is a result in this format that can be shown."""
+    if document["format"] != FORMAT:
+        raise ValueError(f"expected format {FORMAT}, got {document['format']!r}")
+    markdown(document)
 
 
 def cells(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -50,18 +40,26 @@ def cells(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def figures(document: Mapping[str, Any]) -> str:
+    """The rows as Markdown: a table, and below it what each is made of."""
+    lines = [
+        f"- {row['what']}: {'; '.join(f'{key} {value}' for key, value in row['parts'].items())}\n"
+        for row in document["rows"]
+        if row["parts"]
+    ]
+    return f"{markdown_table(HEADS, cells(document))}\n\n{''.join(lines)}"
+
+
+def versions(document: Mapping[str, Any]) -> str:
+    """What it was measured with, in a few words."""
+    return ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+
+
 def markdown(document: Mapping[str, Any]) -> str:
     """The result below a heading of the caller's own."""
-    machine = document["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
-    lines = [
-        f"- {row['what']}: {'; '.join(f'{key} {value}' for key, value in row['parts'].items())}"
-        for row in document["rows"]
-    ]
     void = "\n\nVoid: the control varied by more than a tenth." if document["void"] else ""
     return (
         f"Around the network, by `python benchmarks/pipeline.py`: {document['threads']} threads of "
-        f"{machine['model']}, {document['date']}, {versions}; control spread "
-        f"{document['control_spread']:.0%}.{void}\n\n"
-        f"{markdown_table(HEADS, cells(document))}\n\n" + "\n".join(lines) + "\n"
+        f"{document['machine']['model']}, {document['date']}, {versions(document)}; control spread "
+        f"{document['control_spread']:.0%}.{void}\n\n{figures(document)}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -13,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pipeline_memory import own_memory_mib
+from pipeline_memory import LOOKS, own_memory_mib
 from pipeline_report import row
 
 from idrn_trt.engines.base import Engine
@@ -24,7 +25,7 @@ from idrn_trt.streaming import backoff
 from idrn_trt.streaming.options import StreamOptions
 from idrn_trt.streaming.stats import StreamStats
 from idrn_trt.streaming.stream import Stream
-from idrn_trt.types import StreamResult
+from idrn_trt.types import Box, StreamResult
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.video.options import VideoOptions
 from idrn_trt.video.sinks.file import Null
@@ -35,6 +36,8 @@ UInt8 = npt.NDArray[np.uint8]
 Rows = Iterator[dict[str, Any]]
 
 NOISE_SIGMA = 2.0
+SMALL_FACE_PX = 24
+RANDOM = np.random.default_rng(0)
 
 
 class Frames:
@@ -59,32 +62,70 @@ class Frames:
         """See Source."""
         if self._number == self._count:
             return None
-        picture = self._pictures[self._number % len(self._pictures)]
+        picture = self._picture(self._number)
         if self._sigma:
             noise = self._random.normal(0, self._sigma, picture.shape)
             picture = np.clip(picture + noise, 0, 255).round().astype(np.uint8)
         self._number += 1
         return SourceFrame(picture.copy(), Fraction(self._number, 30))
 
+    def _picture(self, number: int) -> UInt8:
+        return self._pictures[number % len(self._pictures)]
+
     def close(self) -> None:
         """See Source."""
 
 
 class BreaksOff(Frames):
-    """A camera that is lost after every `every` frames."""
+    """A camera that is lost after every `every` frames.
+
+    It gives a frame once the last is dealt with, which `dealt_with` tells it, so that none is dropped.
+    """
 
     live = True
 
     def __init__(self, pictures: list[UInt8], every: int) -> None:
         super().__init__(pictures, every)
         self.name = "breaks off"
+        self.dealt_with = threading.Event()
+        self.dealt_with.set()
 
     def read(self) -> SourceFrame | None:
         """See Source."""
+        self.dealt_with.wait()
         frame = super().read()
         if frame is None:
             raise SourceError("broken off")
+        self.dealt_with.clear()
         return SourceFrame(frame.rgb)
+
+
+class Appears(Frames):
+    """A still scene in which a small face comes up, now here, now there: at each place for SHOWN_FRAMES.
+
+    begins: the frame at which it comes up at each place. places: its left and top there.
+    """
+
+    SHOWN_FRAMES = 45
+
+    def __init__(self, scene: UInt8, face: UInt8, count: int) -> None:
+        self.places: list[tuple[int, int]] = []
+        self.begins: list[int] = []
+        end = 30
+        for _ in range(count):
+            self.begins.append(end + int(RANDOM.integers(30)))  # anywhere in a round of looking
+            end = self.begins[-1] + self.SHOWN_FRAMES
+            right, bottom = scene.shape[1] - face.shape[1], scene.shape[0] - face.shape[0]
+            self.places.append((int(RANDOM.integers(right)), int(RANDOM.integers(bottom))))
+        super().__init__([scene], end)
+        self._face = face
+
+    def _picture(self, number: int) -> UInt8:
+        picture = super()._picture(number).copy()
+        for begin, (x, y) in zip(self.begins, self.places, strict=True):
+            if begin <= number < begin + self.SHOWN_FRAMES:
+                picture[y : y + self._face.shape[0], x : x + self._face.shape[1]] = self._face
+        return picture
 
 
 def ran(
@@ -136,6 +177,45 @@ def paced(clips: list[Path], engine: Engine, threads: int, seconds: float, detec
         )
         if math.isfinite(most_age_ms):
             yield row(f"{what}: age p95", ages.percentile(95), "ms", most_age_ms)
+
+
+def appears(clip: Path, engine: Engine, seconds: float, detector: str) -> Rows:
+    """How long after it comes up a face of 24 px is found in a scene of 1920x1080 at 30 frames/s."""
+    (picture,) = pictures_of(clip, 1, 1)
+    upscaler = Upscaler(engine=engine, detector=detector, min_face_px=SMALL_FACE_PX)
+    scene = np.asarray(cv2.resize(picture, (1920, 1080), interpolation=cv2.INTER_CUBIC), np.uint8)
+    face = _shrunk_face(picture, upscaler.detector.detect(picture)[0].box)
+    source = Appears(scene, face, max(1, round(seconds / 2)))
+    met: dict[int, int] = {}
+
+    def note(result: StreamResult) -> None:
+        for place, (x, y) in enumerate(source.places):
+            since = result.number - source.begins[place]
+            if 0 <= since < source.SHOWN_FRAMES and any(
+                0 <= found.box.x + found.box.w / 2 - x < face.shape[1]
+                and 0 <= found.box.y + found.box.h / 2 - y < face.shape[0]
+                for found in result.faces
+            ):
+                met.setdefault(place, since + 1)
+
+    stats = ran([source], upscaler, note, realtime=True)
+    # One that is not found counts as found when it goes.
+    after_s = [met.get(place, source.SHOWN_FRAMES) / 30 for place in range(len(source.places))]
+    yield row(
+        "a face of 24 px in 1920x1080 at 30 fps: found after, the longest", max(after_s), "s", 1.0,
+        median_s=round(float(np.median(after_s)), 2), places=len(after_s),
+        missed=len(after_s) - len(met), frames_dropped=stats.sources[0].dropped,
+    )  # fmt: skip
+
+
+def _shrunk_face(picture: UInt8, box: Box) -> UInt8:
+    """The face with its surroundings, twice its size, SMALL_FACE_PX large."""
+    longer = max(box.w, box.h)
+    left, top = (max(0, round(v)) for v in (box.x + box.w / 2 - longer, box.y + box.h / 2 - longer))
+    part = picture[top : top + round(2 * longer), left : left + round(2 * longer)]
+    shrink = SMALL_FACE_PX / longer
+    size = (round(part.shape[1] * shrink), round(part.shape[0] * shrink))
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def overhead(clip: Path, engine: Engine, threads: int, count: int, detector: str) -> Rows:
@@ -250,17 +330,22 @@ def memory(clip: Path, engine: Engine, frames: int, reconnects: int, detector: s
     source = BreaksOff(pictures, max(1, frames // reconnects))
     upscaler = Upscaler(engine=engine, detector=detector, min_face_px=16)
     stream = Stream([source], [Null()], upscaler=upscaler)
+    counts = stream.stats.sources[0]
     seen_mib: list[float] = []
-    with stream:
-        counts = stream.stats.sources[0]
-        while counts.frames < frames or counts.reconnects < reconnects:
-            time.sleep(0.2)
+
+    def look(_result: StreamResult) -> None:
+        if counts.results % max(1, frames // LOOKS) == 0:
             seen_mib.append(own_memory_mib())
+        if counts.results >= frames and counts.reconnects >= reconnects:
+            stream.stop()
+        source.dealt_with.set()
+
+    stream.run(look)
     warm = seen_mib[len(seen_mib) // 10]
     yield row(
-        f"memory over {counts.frames:,} frames and {counts.reconnects:,} reconnects",
+        f"memory over {counts.results:,} frames and {counts.reconnects:,} reconnects",
         max(0.0, float(np.median(seen_mib[-5:])) - warm), "MiB", 5.0,
-        after_a_tenth_MiB=round(warm, 2), most_MiB=round(max(seen_mib), 2), upscaled=counts.results,
+        after_a_tenth_MiB=round(warm, 2), most_MiB=round(max(seen_mib), 2), faces=counts.faces,
     )  # fmt: skip
 
 

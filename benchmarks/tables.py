@@ -1,10 +1,10 @@
-"""RESULTS.md and the README's table, from the recorded reports in benchmarks/results/.
+"""RESULTS.md and the README's tables, from the recorded reports in benchmarks/results/.
 
     python benchmarks/tables.py           write both
     python benchmarks/tables.py --check   exit 1 when either differs from what the reports say
 
-A report is what `idrn-trt bench`, benchmarks/pipeline.py and those of benchmarks/paper/ write with --json;
-other JSON files there are none of this script's.
+A report is what `idrn-trt bench`, benchmarks/pipeline.py, stream.py and detection_targets.py and those of
+benchmarks/paper/ write with --json; other JSON files there are none of this script's.
 """
 
 from __future__ import annotations
@@ -17,35 +17,38 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from idrn_trt.bench import document as bench
-from idrn_trt.bench.document import measured, read_report
+from idrn_trt.bench.document import check_report, measured
 from idrn_trt.bench.report import headline, markdown, markdown_table
+from idrn_trt.errors import SourceError
 from idrn_trt.files import write_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "paper"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import _front as front  # these two are found in the first folder
 import _report as experiments
-import pipeline_report  # found in the second
+import detection_report  # these three in the second
+import pipeline_report
+import stream_report
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN = "<!-- begin: python benchmarks/tables.py -->"
-END = "<!-- end: python benchmarks/tables.py -->"
 NOTHING = "No run is recorded yet.\n"
 
 
 class Kind(NamedTuple):
-    """How a kind of report is read and shown; read raises SourceError for a damaged one."""
+    """How a kind of report is shown; check raises ValueError, KeyError or TypeError for a damaged one."""
 
-    read: Callable[[Path], dict[str, Any]]
+    check: Callable[[dict[str, Any]], None]
     markdown: Callable[[dict[str, Any]], str]
 
 
-# In the order of RESULTS.md: speed, what is around the network, and the networks themselves.
+# In the order of RESULTS.md: speed, what is around the network, how faces are found, the networks themselves.
 KINDS = {
-    bench.KIND: Kind(read_report, markdown),
-    pipeline_report.KIND: Kind(pipeline_report.read, pipeline_report.markdown),
-    front.KIND: Kind(front.read, front.markdown),
-    experiments.KIND: Kind(experiments.read, experiments.markdown),
+    bench.KIND: Kind(check_report, markdown),
+    pipeline_report.KIND: Kind(pipeline_report.check, pipeline_report.markdown),
+    stream_report.KIND: Kind(stream_report.check, stream_report.markdown),
+    detection_report.KIND: Kind(detection_report.check, detection_report.markdown),
+    front.KIND: Kind(front.check, front.markdown),
+    experiments.KIND: Kind(experiments.check, experiments.markdown),
 }
 
 # What the README's table is taken from: the first report by name that was measured like this.
@@ -56,9 +59,14 @@ def reports(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Kind -> file name -> report, both in RESULTS.md's order. Raises SourceError for a damaged one."""
     found: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in KINDS}
     for path in sorted(folder.glob("*.json")):
-        kind = json.loads(path.read_bytes()).get("kind")
-        if kind in KINDS:
-            found[kind][path.name] = KINDS[kind].read(path)
+        try:
+            document = json.loads(path.read_bytes())
+            kind = document.get("kind")
+            if kind in KINDS:
+                KINDS[kind].check(document)
+                found[kind][path.name] = document
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SourceError(f"{path.name!r} is no report that can be shown: {error}") from error
     return found
 
 
@@ -77,8 +85,8 @@ def results(found: dict[str, dict[str, dict[str, Any]]]) -> str:
     return head + ("\n".join(parts) or NOTHING)
 
 
-def readme_table(found: dict[str, dict[str, Any]]) -> str:
-    """The README's table, each engine's fastest precision, with the line that says where it was measured."""
+def speed_table(found: dict[str, dict[str, Any]]) -> str:
+    """The README's first table, each engine's fastest precision, and where it was measured."""
     chosen = next((r for r in found.values() if _for_readme(r)), None)
     if chosen is None:
         return NOTHING
@@ -106,6 +114,12 @@ def readme_table(found: dict[str, dict[str, Any]]) -> str:
     return f"{markdown_table(heads, cells)}\n{quoted}\n{where}\n"
 
 
+def detector_table(found: dict[str, dict[str, Any]]) -> str:
+    """The README's table of face detectors, of the first report by name."""
+    first = next(iter(found.values()), None)
+    return NOTHING if first is None else detection_report.readme_table(first)
+
+
 def _for_readme(report: dict[str, Any]) -> bool:
     conditions = report["conditions"]
     as_wanted = all(conditions.get(key) == value for key, value in _README_CONDITIONS.items())
@@ -116,23 +130,25 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def with_table(document: str, table: str) -> str:
-    """`document` with what stands between the markers replaced. Raises ValueError without them."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no place for the table: expected the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{table}{END}{after}"
+def with_table(document: str, part: str, table: str) -> str:
+    """`document` with what stands between the part's markers replaced. Raises ValueError without them."""
+    begin, end = (
+        f"<!-- {word}: python benchmarks/tables.py, {part} -->" for word in ("begin", "end")
+    )
+    before, began, rest = document.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not began or not ended:
+        raise ValueError(f"no place for the table: expected the lines {begin!r} and {end!r}")
+    return f"{before}{begin}\n{table}{end}{after}"
 
 
 def wanted(root: Path) -> dict[Path, str]:
     """Each generated document and what it should hold."""
     found = reports(root / "benchmarks" / "results")
     readme = root / "README.md"
-    return {
-        root / "benchmarks" / "RESULTS.md": results(found),
-        readme: with_table(readme.read_text(encoding="utf-8"), readme_table(found[bench.KIND])),
-    }
+    text = with_table(readme.read_text(encoding="utf-8"), "speed", speed_table(found[bench.KIND]))
+    text = with_table(text, "detectors", detector_table(found[detection_report.KIND]))
+    return {root / "benchmarks" / "RESULTS.md": results(found), readme: text}
 
 
 def main(argv: list[str] | None = None, root: Path = ROOT) -> int:

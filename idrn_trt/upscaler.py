@@ -15,6 +15,7 @@ from idrn_trt.engines.base import Engine
 from idrn_trt.errors import OptionError
 from idrn_trt.faces.detect import Detector, open_detector
 from idrn_trt.faces.layout import background, output_size
+from idrn_trt.faces.network import DETECTOR_ENGINES
 from idrn_trt.faces.paste import paste, paste_order
 from idrn_trt.faces.window import cut, group_by_side, window_for
 from idrn_trt.types import Face, FaceResult, Result, Window
@@ -56,7 +57,7 @@ class Upscaler:
                 min_face_px=min_face_px,
                 model_file=detector_model,
                 upscale=detect_upscaled,
-                engine="onnxruntime" if engine == "onnxruntime" else "openvino",
+                engine=str(engine) if engine in DETECTOR_ENGINES else "openvino",
                 threads=threads,
             )
         self.detector = detector

@@ -164,7 +164,8 @@ def test_a_bare_interpreter_imports(module: str) -> None:
 
 def test_the_runtime_loads_no_tool() -> None:
     """Every runtime module imported at once brings neither torch, onnx, tensorrt nor pycuda."""
-    gpu = {f"idrn_trt.engines.{name}" for name in ("tensorrt", "_trt_shape", "_cuda")}
+    names = ("tensorrt", "_trt_network", "_trt_plan", "_trt_shape", "_cuda")
+    gpu = {f"idrn_trt.engines.{name}" for name in names}
     modules = [
         module.name
         for module in pkgutil.walk_packages([str(PACKAGE)], "idrn_trt.")

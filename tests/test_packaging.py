@@ -56,10 +56,12 @@ def test_the_wheel_holds_the_package_and_three_models_only(wheel: zipfile.ZipFil
     models = {n for n in carried if n.startswith("idrn_trt/_models/")}
     assert carried - models == sources | {"idrn_trt/py.typed"}
 
-    files = ("README.md", "manifest.json", "model.onnx", "model.int8-cpu.onnx")
-    detector = [f"{DETECTOR_MODEL}/{file}" for file in files if file != "model.onnx"]
-    expected = [*(f"{name}/{file}" for name in MODELS for file in files), *detector]
-    assert models == {f"idrn_trt/_models/{name}" for name in expected}
+    files = {"README.md", "manifest.json", "model.onnx", "model.int8-cpu.onnx"}
+    detector = files - {"model.onnx"} | {"model.fp16.onnx"}
+    folders = {**dict.fromkeys(MODELS, files), DETECTOR_MODEL: detector}
+    assert models == {
+        f"idrn_trt/_models/{name}/{file}" for name in folders for file in folders[name]
+    }
 
 
 def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:

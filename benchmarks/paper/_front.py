@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def on_front(rows: Sequence[dict[str, Any]]) -> set[str]:
     }
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(found: Mapping[str, Any]) -> str:
     """What was trained and timed, and the table."""
     timed, data = found["timed"], found["data"]
     return (
@@ -46,7 +46,7 @@ def plain(found: dict[str, Any]) -> str:
     return table(HEADS, cells(found))
 
 
-def cells(found: dict[str, Any]) -> list[tuple[str, ...]]:
+def cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A row a network, the fastest first; the front's are marked, and a run that diverged."""
     front = on_front(found["rows"])
     return [
@@ -88,12 +88,22 @@ def plot(found: dict[str, Any], path: Path) -> None:
         figure.savefig(part, format=path.suffix.lstrip(".") or "png", dpi=120)
 
 
+def check(document: Mapping[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError unless it is one that was timed and can be shown."""
+    _check_kind(document)
+    markdown(document)
+
+
+def _check_kind(document: Mapping[str, Any]) -> None:
+    if document["kind"] != KIND:
+        raise ValueError(f"kind {document['kind']!r}")
+
+
 def read(path: Path) -> dict[str, Any]:
-    """What `train` wrote. Raises SourceError for anything else."""
+    """What `train` wrote, timed or not. Raises SourceError for anything else."""
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
-        if found["kind"] != KIND:
-            raise ValueError(f"kind {found['kind']!r}")
+        _check_kind(found)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{path.name!r} is nothing that `train` wrote: {error}") from error
     return found

@@ -34,12 +34,18 @@ def dumps(document: Document) -> str:
     return bench_document.dumps(document)
 
 
+def check(document: Document) -> None:
+    """Raise ValueError, KeyError or TypeError unless it is a result in this format that can be shown."""
+    if document["kind"] != KIND or document["format"] != FORMAT:
+        raise ValueError(f"kind {document['kind']!r}, format {document['format']!r}")
+    markdown(document)
+
+
 def read(path: Path) -> dict[str, Any]:
     """The document in a file. Raises SourceError for anything else."""
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
-        if found["kind"] != KIND or found["format"] != FORMAT:
-            raise ValueError(f"kind {found['kind']!r}, format {found['format']!r}")
+        check(found)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
             f"{path.name!r} is no result of benchmarks/paper/ in format {FORMAT}: {error}"

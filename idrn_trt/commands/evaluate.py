@@ -31,6 +31,12 @@ examples:
   idrn-trt evaluate runs/srcnn/weights.safetensors --data aflw:AFLW/ --test-count 500
 
 --data: folder:DIR (face crops), scenes:DIR (whole pictures), fddb:DIR, aflw:DIR, joined by commas
+
+columns: PSNR is the mean of the crops' own, in dB, on luma (Y) and on RGB; bicubic's is from the same LR
+  gain, worst decile   PSNR-Y above bicubic: the mean, and what a tenth of the crops stay below
+  Eq. 3                the paper's PSNR-Y: one logarithm of the mean error of all crops, never above the mean
+  SSIM-Y, -RGB         with the field's constants, K1 0.01 and K2 0.03
+  Eq. 4                the paper's SSIM-Y as printed, c1 = c2 = 0.001 * 255; docs/paper.md has both equations
 """
 
 
@@ -130,7 +136,7 @@ def _document(
 
 def _engines(args: argparse.Namespace) -> Iterator[Engine]:
     if args.model.endswith(".safetensors"):
-        yield _of_checkpoint(Path(args.model))
+        yield _of_checkpoint(args)
         return
     from idrn_trt.engines import describe_engines, open_engine
 
@@ -154,12 +160,19 @@ def _engines(args: argparse.Namespace) -> Iterator[Engine]:
         raise OptionError(f"no engine here can compute {args.model!r}: see `idrn-trt doctor`")
 
 
-def _of_checkpoint(path: Path) -> Engine:
+def _of_checkpoint(args: argparse.Namespace) -> Engine:
+    if (args.engine, args.precision) != ("auto", "auto"):
+        raise OptionError(
+            f"{args.model!r} is a checkpoint, which torch computes in fp32: leave --engine and "
+            "--precision out, or export it first"
+        )
+    threads, path = checked_threads(args), Path(args.model)
     from idrn_trt.toolchain.checkpoint import load_checkpoint
     from idrn_trt.toolchain.validate import TorchEngine
 
     saved = load_checkpoint(path)
-    return TorchEngine(saved.module(), path.parent.name or path.stem, saved.enlarging.scale)
+    name = path.parent.name or path.stem
+    return TorchEngine(saved.module(), name, saved.enlarging.scale, threads)
 
 
 def _pictures(args: argparse.Namespace, scale: int) -> Pictures:
@@ -168,13 +181,22 @@ def _pictures(args: argparse.Namespace, scale: int) -> Pictures:
         from idrn_trt.quality.evaluate import folder_pictures
 
         return folder_pictures(Path(place))
+    from tqdm import tqdm
+
     from idrn_trt.toolchain.crops import open_crops
     from idrn_trt.toolchain.split import split_test
 
     crops = open_crops(args.data, args.lr_px * scale)
-    return (
-        split_test(crops, args.test_count, args.seed).test if args.test_count else crops
-    ).named()
+    if args.test_count:
+        crops = split_test(crops, args.test_count, args.seed).test
+    return tqdm(
+        crops.named(),
+        desc="evaluating",
+        total=len(crops),
+        unit="picture",
+        leave=False,
+        disable=None,
+    )
 
 
 def _degradation() -> Degrade:

@@ -49,13 +49,14 @@ class Gpu:
 class PlanKey:
     """All that a plan depends on.
 
-    profiles: (side in pixels, batch) in their order in the plan. tensorrt: the full version. flags: by
-    name, as TensorRT gives them other numbers in every major version.
+    profiles: (side in pixels, batch) in their order in the plan; of a plan for sizes in a range its minimum,
+    optimum and maximum shape. tensorrt: the full version. flags: by name, as TensorRT gives them other
+    numbers in every major version.
     """
 
     onnx_sha256: str
     precision: str
-    profiles: tuple[tuple[int, int], ...]
+    profiles: tuple[tuple[int, ...], ...]
     tensorrt: str
     gpu: Gpu
     level: int

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 __all__ = [
-    "ERRORS", "INPUT", "OUTPUT", "build_plan", "check_version", "inspect_plan", "last_errors", "logger",
-    "no_device", "plan_key",
+    "ERRORS", "INPUT", "OUTPUT", "Range", "build_plan", "build_ranges", "check_version", "inspect_plan",
+    "last_errors", "logger", "no_device", "plan_key",
 ]  # fmt: skip
 
 OLDEST = (10, 3)
 
 Say = Callable[[str], None]
+# What one optimisation profile takes of the input INPUT: minimum, optimum and maximum.
+Range = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 # The last errors TensorRT reported in this process; its calls themselves only return None or False.
 ERRORS: deque[str] = deque(maxlen=20)
@@ -119,16 +121,32 @@ def build_plan(
 
     Profile i of the plan is options.profiles[i]; its ends are INPUT (N, h, w, 3) and OUTPUT
     (N, s*h, s*w, 3), uint8. progress: told the outermost phase and how far it is, from TensorRT's
-    threads. say: told of a timing cache that could not be used. The work is done in a thread of its
-    own, on CUDA device 0, so that Ctrl-C is seen at once: the build then stops at its next step and
-    KeyboardInterrupt is raised. Raises BackendUnavailable (no usable TensorRT), ModelError (a file that
-    TensorRT does not take, the node named) or DeviceError (no GPU, driver too old, out of memory).
+    threads. say: told of a timing cache that could not be used. Raises what `build_ranges` raises.
     """
-    check_version()
     options = options or BuildOptions()
     data = with_uint8_ends(onnx, _fixed(options.profiles))
+    ranges = [(profile.shape,) * 3 for profile in options.profiles]
+    return build_ranges(data, ranges, options, progress=progress, say=say)
+
+
+def build_ranges(
+    data: bytes,
+    ranges: Sequence[Range],
+    options: BuildOptions,
+    *,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> bytes:
+    """The plan for a network whose ends are put on, with a profile for each range.
+
+    options: its profiles play no part. The work is done in a thread of its own, on CUDA device 0, so
+    that Ctrl-C is seen at once: the build then stops at its next step and KeyboardInterrupt is raised.
+    Raises BackendUnavailable (no usable TensorRT), ModelError (a file that TensorRT does not take, the
+    node named) or DeviceError (no GPU, driver too old, out of memory).
+    """
+    check_version()
     watch = Watch(progress)
-    return interruptible(lambda: _build(data, options, watch, say or _silent), watch)
+    return interruptible(lambda: _build(data, ranges, options, watch, say or _silent), watch)
 
 
 def _silent(_: str) -> None:
@@ -143,7 +161,9 @@ def _fixed(profiles: Sequence[Profile]) -> tuple[int | None, int | None, int | N
     return (batches.pop() if len(batches) == 1 else None, side, side)
 
 
-def _build(data: bytes, options: BuildOptions, watch: Watch, say: Say) -> bytes:
+def _build(
+    data: bytes, ranges: Sequence[Range], options: BuildOptions, watch: Watch, say: Say
+) -> bytes:
     import tensorrt as trt
 
     log = logger()
@@ -156,7 +176,7 @@ def _build(data: bytes, options: BuildOptions, watch: Watch, say: Say) -> bytes:
     parser = trt.OnnxParser(network, log)
     if not parser.parse(data):
         raise ModelError(_refusal(parser))
-    config = _config(builder, options)
+    config = _config(builder, ranges, options)
     config.progress_monitor = monitor = _monitor(watch)
     timings = _timing_cache(config, options.timing_cache, say)
     plan = builder.build_serialized_network(network, config)
@@ -168,7 +188,9 @@ def _build(data: bytes, options: BuildOptions, watch: Watch, say: Say) -> bytes:
     return bytes(plan)
 
 
-def _config(builder: trt.Builder, options: BuildOptions) -> trt.IBuilderConfig:
+def _config(
+    builder: trt.Builder, ranges: Sequence[Range], options: BuildOptions
+) -> trt.IBuilderConfig:
     import tensorrt as trt
 
     config = builder.create_builder_config()
@@ -183,9 +205,9 @@ def _config(builder: trt.Builder, options: BuildOptions) -> trt.IBuilderConfig:
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     if options.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
-    for wanted in options.profiles:
+    for least, best, most in ranges:
         profile = builder.create_optimization_profile()
-        profile.set_shape(INPUT, wanted.shape, wanted.shape, wanted.shape)
+        profile.set_shape(INPUT, least, best, most)
         config.add_optimization_profile(profile)
     return config
 

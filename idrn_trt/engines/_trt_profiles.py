@@ -37,6 +37,25 @@ class Profile:
         """The input's shape, uint8 NHWC."""
         return (self.batch, self.window_px, self.window_px, 3)
 
+    def __str__(self) -> str:
+        return f"{self.batch} windows of {self.window_px} px"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One size, of the range that a detector's plan takes: one picture, of any sides in that range."""
+
+    height_px: int
+    width_px: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The input's shape, uint8 NHWC."""
+        return (1, self.height_px, self.width_px, 3)
+
+    def __str__(self) -> str:
+        return f"a picture of {self.width_px}x{self.height_px} px"
+
 
 def make_profiles(
     windows_px: Iterable[int] = WINDOWS_PX, batches: Iterable[int] = BATCHES

@@ -1,4 +1,4 @@
-"""One shape of a TensorRT plan, ready to run: its context, its ends on both sides, its CUDA graph.
+"""One shape that a TensorRT plan runs: its context, its ends on both sides, its CUDA graph.
 
 The GPU must be current wherever this is used (engines/_cuda.py:Device.current).
 """
@@ -6,27 +6,39 @@ The GPU must be current wherever this is used (engines/_cuda.py:Device.current).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from idrn_trt.engines import _cuda
 from idrn_trt.engines._trt_build import ERRORS, INPUT, OUTPUT, last_errors
-from idrn_trt.engines._trt_profiles import Profile
+from idrn_trt.engines._trt_profiles import Picture, Profile
 from idrn_trt.errors import DeviceError
 
 
 class Shape:
-    """One (side, batch) of a plan: its context, the ends on both sides, and its graph.
+    """One (side, batch) of a plan, or one size of a detector's: its context, ends and graph.
 
-    no_graph: why there is none, "" where there is.
+    index: of the plan's profile that `profile` falls into. outputs: their names; item_bytes: of one of
+    their values. no_graph: why there is none, "" where there is.
     """
 
-    def __init__(self, context: Any, index: int, profile: Profile, stream: _cuda.Stream) -> None:
+    def __init__(
+        self,
+        context: Any,
+        index: int,
+        profile: Profile | Picture,
+        stream: _cuda.Stream,
+        *,
+        outputs: Sequence[str] = (OUTPUT,),
+        item_bytes: int = 1,
+    ) -> None:
         self.profile = profile
         self.no_graph = ""
         self._context = context
         self._index = index
         self._stream = stream
+        self._outputs = list(outputs)
+        self._item_bytes = item_bytes
         self._graph: _cuda.Graph | None = None
         self._pairs: list[_cuda.Pair] = []
 
@@ -40,6 +52,11 @@ class Shape:
         """The pictures, uint8 (batch, s*side, s*side, 3)."""
         return self._pairs[1]
 
+    @property
+    def results(self) -> list[_cuda.Pair]:
+        """Every output; the last axis of each counts bytes."""
+        return self._pairs[1:]
+
     def open(self) -> None:
         """Set the context up, run it once (what is lazy in CUDA cannot be captured), capture the graph."""
         shape = self.profile.shape
@@ -48,11 +65,10 @@ class Shape:
         self._stream.wait()
         self._check(self._context.set_input_shape(INPUT, shape), f"input {shape}")
         self._check(not self._context.infer_shapes(), "its shapes")
-        for name, size in ((INPUT, shape), (OUTPUT, self._context.get_tensor_shape(OUTPUT))):
-            pair = _cuda.Pair(tuple(size))
-            self._pairs.append(pair)
-            taken = self._context.set_tensor_address(name, pair.memory.address)
-            self._check(taken, f"end {name!r}")
+        self._add_end(INPUT, shape)
+        for name in self._outputs:
+            *outer, last = self._context.get_tensor_shape(name)
+            self._add_end(name, (*outer, last * self._item_bytes))
         self._enqueue()
         self._stream.wait()
         try:
@@ -60,6 +76,12 @@ class Shape:
         except _cuda.NoGraphError as error:
             self.no_graph = f"{error} ({last_errors()})" if ERRORS else str(error)
             ERRORS.clear()
+
+    def _add_end(self, name: str, shape: tuple[int, ...]) -> None:
+        pair = _cuda.Pair(shape)
+        self._pairs.append(pair)
+        taken = self._context.set_tensor_address(name, pair.memory.address)
+        self._check(taken, f"end {name!r}")
 
     def run(self) -> None:
         """Upload, compute, download, and wait for it. Raises DeviceError."""
@@ -82,7 +104,7 @@ class Shape:
         try:
             captured = _cuda.Graph(self._stream, queue)
         except _cuda.NoGraphError as error:
-            raise DeviceError(f"no CUDA graph of {described(self.profile)}: {error}") from error
+            raise DeviceError(f"no CUDA graph of {self.profile}: {error}") from error
         try:
             return timed(captured.launch, repeats)
         finally:
@@ -106,13 +128,12 @@ class Shape:
                 self.source.upload(self._stream)
             self._check(self._context.execute_async_v3(self._stream.handle), "its work")
             if copies:
-                self.result.download(self._stream)
+                for result in self.results:
+                    result.download(self._stream)
 
     def _check(self, accepted: object, what: str) -> None:
         if not accepted:
-            raise DeviceError(
-                f"TensorRT refuses {what} for {described(self.profile)}: {last_errors()}"
-            )
+            raise DeviceError(f"TensorRT refuses {what} for {self.profile}: {last_errors()}")
 
     def free(self) -> None:
         """Give everything back, the graph first and the memory it uses last."""
@@ -122,8 +143,3 @@ class Shape:
         self._context = None
         while self._pairs:
             self._pairs.pop().free()
-
-
-def described(profile: Profile) -> str:
-    """A profile in words."""
-    return f"{profile.batch} windows of {profile.window_px} px"

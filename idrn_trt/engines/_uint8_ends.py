@@ -1,4 +1,4 @@
-"""The uint8 NHWC ends of a TensorRT network, put around a model file without the onnx package.
+"""The uint8 NHWC ends of a network, put around a model file without the onnx package.
 
 A GPU's owner has TensorRT but not necessarily `onnx`; and what is written here is run by ONNX Runtime
 in the tests, where an edit through TensorRT's network API could be run by nobody without a GPU
@@ -37,7 +37,7 @@ class _Parts:
     nodes: list[memoryview] = field(default_factory=list)
     initialisers: list[memoryview] = field(default_factory=list)
     inputs: list[bytes] = field(default_factory=list)
-    outputs: list[bytes] = field(default_factory=list)
+    outputs: list[tuple[bytes, int]] = field(default_factory=list)  # name, number of axes
 
 
 def with_uint8_ends(data: bytes, shape: Sequence[int | None] = (None, None, None)) -> bytes:
@@ -52,15 +52,45 @@ def with_uint8_ends(data: bytes, shape: Sequence[int | None] = (None, None, None
     parts = _take_apart(data)
     _check_opset(parts.opsets)
     lr, sr = _ends(parts)
+    body = [*_entry(lr), *(_field(1, node) for node in parts.nodes), *_exit(sr)]
+    constants = {_UNIT: 1 / 255, _BOTTOM: 0.0, _TOP: 255.0}
+    outputs = [_value_info(OUTPUT, [None, None, None, 3])]
+    return _put_together(parts, body, constants, _value_info(INPUT, [*shape, 3]), outputs)
+
+
+def with_uint8_input(data: bytes, outputs: Sequence[str], unit: float) -> bytes:
+    """The model in `data` with the input INPUT uint8 (1, h, w, 3), h and w of any size, and these outputs.
+
+    unit: what a level is multiplied by. The outputs stay float32 as they are, in this order; others are
+    left out. A size that the file states for its input or outputs is dropped, so the model must be one
+    that takes any. Raises ModelError unless it has one input, these outputs and an operator set of 11 or
+    newer.
+    """
+    parts = _take_apart(data)
+    _check_opset(parts.opsets)
+    body = [*_entry(_only_input(parts)), *(_field(1, node) for node in parts.nodes)]
+    ranks = dict(parts.outputs)
+    if missing := {name for name in outputs if name.encode() not in ranks}:
+        raise ModelError(f"the model has no output {min(missing)!r}")
+    ends = [_value_info(name, [None] * ranks[name.encode()], _FLOAT) for name in outputs]
+    return _put_together(parts, body, {_UNIT: unit}, _value_info(INPUT, [1, None, None, 3]), ends)
+
+
+def _put_together(
+    parts: _Parts,
+    nodes: Iterable[bytes],
+    constants: dict[bytes, float],
+    source: bytes,
+    outputs: Iterable[bytes],
+) -> bytes:
+    """The model file: `nodes` as fields of the graph, the ends as ValueInfoProto."""
     graph = [
-        *_entry(lr),
-        *(_field(1, node) for node in parts.nodes),
-        *_exit(sr),
+        *nodes,
         _field(2, parts.name),
         *(_field(5, tensor) for tensor in parts.initialisers),
-        *_constants(),
-        _field(11, _value_info(INPUT, [*shape, 3])),
-        _field(12, _value_info(OUTPUT, [None, None, None, 3])),
+        *(_field(5, _constant(name, value)) for name, value in constants.items()),
+        _field(11, source),
+        *(_field(12, output) for output in outputs),
     ]
     model = [
         _field(1, parts.ir_version),
@@ -99,13 +129,26 @@ def _take_graph_apart(graph: memoryview, parts: _Parts) -> None:
         elif number == 11:
             parts.inputs.append(_content(value, 1))
         elif number == 12:
-            parts.outputs.append(_content(value, 1))
+            parts.outputs.append((_content(value, 1), _rank(value)))
 
 
 def _content(message: memoryview, wanted: int) -> bytes:
     """A text in a message, b"" where it has none of that number."""
     values = (v for number, v in message_fields(message) if number == wanted)
     return b"".join(bytes(v) for v in values if not isinstance(v, int))
+
+
+def _rank(value_info: memoryview) -> int:
+    """How many axes a ValueInfoProto states: the dimensions in its type's tensor type's shape."""
+    messages = [value_info]
+    for wanted in (2, 1, 2, 1):
+        messages = [
+            value
+            for message in messages
+            for number, value in message_fields(message)
+            if number == wanted and not isinstance(value, int)
+        ]
+    return len(messages)
 
 
 def _check_opset(opsets: Iterable[memoryview]) -> None:
@@ -118,14 +161,18 @@ def _check_opset(opsets: Iterable[memoryview]) -> None:
 
 
 def _ends(parts: _Parts) -> tuple[bytes, bytes]:
+    if len(parts.outputs) != 1:
+        raise ModelError(f"the model has {len(parts.outputs)} outputs, expected one")
+    return _only_input(parts), parts.outputs[0][0]
+
+
+def _only_input(parts: _Parts) -> bytes:
     # Older files list their weights among the inputs too.
     weights = {_content(tensor, 8) for tensor in parts.initialisers}
     inputs = [name for name in parts.inputs if name not in weights]
-    if len(inputs) != 1 or len(parts.outputs) != 1:
-        raise ModelError(
-            f"the model has {len(inputs)} inputs and {len(parts.outputs)} outputs, expected one each"
-        )
-    return inputs[0], parts.outputs[0]
+    if len(inputs) != 1:
+        raise ModelError(f"the model has {len(inputs)} inputs, expected one")
+    return inputs[0]
 
 
 def _entry(lr: bytes) -> list[bytes]:
@@ -153,21 +200,17 @@ def _exit(sr: bytes) -> list[bytes]:
 _UNIT, _BOTTOM, _TOP = (f"{INPUT}.{what}".encode() for what in ("unit", "bottom", "top"))
 
 
-def _constants() -> list[bytes]:
-    values = {_UNIT: 1 / 255, _BOTTOM: 0.0, _TOP: 255.0}
-    return [
-        _field(5, _field(2, _FLOAT) + _field(8, name) + _field(9, struct.pack("<f", value)))
-        for name, value in values.items()
-    ]
+def _constant(name: bytes, value: float) -> bytes:
+    return _field(2, _FLOAT) + _field(8, name) + _field(9, struct.pack("<f", value))
 
 
-def _value_info(name: str, shape: Sequence[int | None]) -> bytes:
-    """A uint8 end; an axis of None gets a name, which makes it dynamic."""
+def _value_info(name: str, shape: Sequence[int | None], kind: int = _UINT8) -> bytes:
+    """An end; an axis of None gets a name, which makes it dynamic."""
     axes = (
         _field(2, f"{name}.{axis}".encode()) if size is None else _field(1, size)
-        for axis, size in zip("nhwc", shape, strict=True)
+        for axis, size in enumerate(shape)
     )
-    tensor = _field(1, _UINT8) + _field(2, b"".join(_field(1, axis) for axis in axes))
+    tensor = _field(1, kind) + _field(2, b"".join(_field(1, axis) for axis in axes))
     return _field(1, name.encode()) + _field(2, _field(1, tensor))
 
 

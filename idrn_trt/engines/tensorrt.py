@@ -8,28 +8,17 @@ GPU. Never run on a GPU by this project: proven on stand-ins for TensorRT and th
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from typing import Any
 
 import numpy as np
-import tensorrt as trt
 
-from idrn_trt.engines import _cuda, _probe
+from idrn_trt.engines import _probe
 from idrn_trt.engines._onnx_file import OnnxFile, kinds_here, load_onnx, precisions_from
-from idrn_trt.engines._plans import open_plan
-from idrn_trt.engines._trt_build import (
-    ERRORS,
-    build_plan,
-    check_version,
-    last_errors,
-    logger,
-    no_device,
-    plan_key,
-)
-from idrn_trt.engines._trt_profiles import BuildOptions, Profile, choose, chosen_options
+from idrn_trt.engines._trt_build import build_plan, check_version, plan_key
+from idrn_trt.engines._trt_plan import LoadedPlan, check_gpu
+from idrn_trt.engines._trt_profiles import BuildOptions, choose, chosen_options
 from idrn_trt.engines._trt_sanity import check_pictures
-from idrn_trt.engines._trt_shape import Shape, described
+from idrn_trt.engines._trt_shape import Shape
 from idrn_trt.engines.base import Engine, EngineBase, UInt8
 from idrn_trt.errors import DeviceError, ModelError, OptionError
 from idrn_trt.types import EngineSpec, Precision
@@ -43,16 +32,10 @@ _FILES: dict[Precision, tuple[str, ...]] = {
     "fp16": ("fp16",),
     "int8": ("int8-trt",),
 }
-# TensorRT 10 dropped Pascal (GeForce GTX 10xx, 6.1) and older:
-# https://docs.nvidia.com/deeplearning/tensorrt/archives/tensorrt-1010/support-matrix/index.html
-_LEAST_CAPABILITY = (7, 0)
-
 _NO_QUICK_FILE = (
     "computed in fp32: this model has no fp16 or int8-trt file here, and those are several times faster. "
     "`idrn-trt quantise` makes them"
 )
-
-_log = logging.getLogger(__name__)
 
 
 def version() -> str:
@@ -65,7 +48,7 @@ def precisions(kinds: set[str]) -> list[Precision]:
 
     Raises DeviceError: no GPU, or one that TensorRT no longer knows.
     """
-    _check_gpu()
+    check_gpu()
     return precisions_from(kinds, _FILES)
 
 
@@ -121,7 +104,7 @@ def _opened(model: Model, precision: Precision, threads: int | None) -> Engine:
 
 
 def _probe_key(model: Model, candidates: list[Precision]) -> dict[str, Any]:
-    gpu = _cuda.gpu()
+    gpu = check_gpu()
     return {
         "engine": NAME,
         "version": check_version(),
@@ -131,16 +114,6 @@ def _probe_key(model: Model, candidates: list[Precision]) -> dict[str, Any]:
         "files": {kind: file.sha256 for kind, file in sorted(model.files.items())},
         "precisions": candidates,
     }
-
-
-def _check_gpu() -> None:
-    gpu = _cuda.gpu()
-    if gpu.compute_capability < _LEAST_CAPABILITY:
-        found, least = (".".join(map(str, c)) for c in (gpu.compute_capability, _LEAST_CAPABILITY))
-        raise DeviceError(
-            f"engine {NAME!r} cannot use {gpu.name!r}: compute capability {found}, TensorRT 10 needs "
-            f"{least} or higher. Pass engine='onnxruntime', with onnxruntime-gpu installed"
-        )
 
 
 class TensorRtEngine(EngineBase):
@@ -166,7 +139,6 @@ class TensorRtEngine(EngineBase):
         file = load_onnx(model, _FILES[precision])
         options = options or chosen_options(file.sha256, precision)
         check_version()
-        _check_gpu()
         self.profiles = options.profiles
         self._handed: UInt8 | None = None
         self._plan = _Plan(file, precision, options)
@@ -236,61 +208,27 @@ class TensorRtEngine(EngineBase):
         self._plan.free()
 
 
-class _Plan:
-    """A plan ready to run, and everything of TensorRT and CUDA that lives for it.
-
-    shapes: one for each profile, in the plan's order. Freed in the reverse order of creation.
-    """
+class _Plan(LoadedPlan):
+    """A plan with all of its shapes open, one for each profile, in the plan's order."""
 
     def __init__(self, file: OnnxFile, precision: Precision, options: BuildOptions) -> None:
-        self.device = _cuda.device()
-        self.shapes: list[Shape] = []
-        self.notes: list[str] = []
-        self._scratch: Any = None
-        self._stream: _cuda.Stream | None = None
-        self._engine: Any = None
-        self._runtime = _runtime(self.device)
-        # A version-compatible plan carries a runtime of its own; only plans of our cache are loaded.
-        self._runtime.engine_host_code_allowed = options.version_compatible
+        super().__init__(
+            lambda gpu: plan_key(file.sha256, precision, gpu, options),
+            lambda: build_plan(file.data, options=options),
+            host_code=options.version_compatible,
+        )
         try:
-            self._engine, _ = open_plan(
-                plan_key(file.sha256, precision, self.device.gpu(), options),
-                lambda: build_plan(file.data, options=options),
-                self._load,
-                say=_log.warning,
-            )
             with self.device.current():
-                self._prepare(options.profiles)
+                for index, profile in enumerate(options.profiles):
+                    self.open_shape(index, profile)
         except BaseException:
             self.free()
             raise
-
-    def _load(self, plan: bytes) -> Any:
-        with self.device.current():
-            return self._runtime.deserialize_cuda_engine(plan)
-
-    def _prepare(self, profiles: tuple[Profile, ...]) -> None:
-        """Contexts share one block of scratch memory, since they run one after another."""
-        self._scratch = _cuda.Memory(self._engine.device_memory_size_v2)
-        self._stream = _cuda.Stream()
-        for index, profile in enumerate(profiles):
-            # Nowhere else: an error on its way up would keep what its frames name alive too long.
-            self.shapes.append(Shape(self._context(profile), index, profile, self._stream))
-            self.shapes[-1].open()
         reasons = {shape.no_graph: shape for shape in self.shapes if shape.no_graph}
         self.notes = [
-            f"slower without a CUDA graph ({described(shape.profile)} and perhaps others): {reason}"
+            f"slower without a CUDA graph ({shape.profile} and perhaps others): {reason}"
             for reason, shape in reasons.items()
         ]
-
-    def _context(self, profile: Profile) -> Any:
-        strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        context = self._engine.create_execution_context(strategy)
-        if context is None:
-            doing = f"making the TensorRT context for {described(profile)}"
-            raise DeviceError(_cuda.explain(doing, last_errors()))
-        context.set_device_memory(self._scratch.address, self._scratch.size_bytes)
-        return context
 
     def scale(self, model: Model) -> int:
         """The scale, read from the plan and held against the manifest."""
@@ -305,32 +243,6 @@ class _Plan:
                 f"model {model.name!r} has scale {scale}, its manifest says {model.scale}"
             )
         return scale
-
-    def free(self) -> None:
-        """Give everything back; may be called again."""
-        with self.device.current():
-            if self._stream is not None:
-                with contextlib.suppress(
-                    DeviceError
-                ):  # what is still queued uses what is freed below
-                    self._stream.wait()
-            while self.shapes:
-                self.shapes.pop().free()
-            for part in (self._stream, self._scratch):
-                if part is not None:
-                    part.free()
-            self._stream = self._scratch = None
-            self._engine = None
-            self._runtime = None
-
-
-def _runtime(device: _cuda.Device) -> Any:
-    ERRORS.clear()
-    try:
-        with device.current():
-            return trt.Runtime(logger())
-    except TypeError as error:  # what the bindings make of TensorRT's null pointer
-        raise DeviceError(no_device()) from error
 
 
 OPEN = TensorRtEngine

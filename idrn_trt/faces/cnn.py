@@ -25,15 +25,16 @@ CNN_SMALLEST_FACE_PX = 16
 LEAST_SCORE = 0.6
 
 _KINDS = ("int8-cpu", "fp32")
+_TENSORRT_KINDS = ("fp16", "fp32")  # docs/decisions/030
 _PROBE_PX = 2 * MULTIPLE_PX
 
 
 class CnnDetector:
-    """An anchor-free convolutional detector in int8, in OpenVINO or ONNX Runtime.
+    """An anchor-free convolutional detector: int8 in OpenVINO and ONNX Runtime, float16 in TensorRT.
 
-    model: a model folder, by default the one that the package carries. engine: "openvino" or
-    "onnxruntime". threads: None takes every core. Raises ModelError for a model that is no face detector,
-    is altered or damaged; OptionError for another engine.
+    model: a model folder, by default the one that the package carries. engine, threads: see
+    `open_network`. Raises ModelError for a model that is no face detector, is altered or damaged, and
+    what `open_network` raises.
     """
 
     name = "cnn"
@@ -53,7 +54,7 @@ class CnnDetector:
                 f"model {found.name!r} is no face detector: give a folder such as {DETECTOR_MODEL!r}, "
                 "or none for the one that is carried along"
             )
-        file = load_onnx(found, _KINDS)
+        file = load_onnx(found, _TENSORRT_KINDS if engine == "tensorrt" else _KINDS)
         self._network = open_network(
             file.data, found.name, [OUTPUT], engine=engine, unit=1 / 255, threads=threads
         )

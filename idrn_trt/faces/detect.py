@@ -58,8 +58,9 @@ def open_detector(
     min_face_px: the smallest face worth finding, in frame pixels. The detector works on the frame
     shrunk as far as such a face stays visible to it, and on an enlarged one only with upscale.
     model_file: YuNet's .onnx, or a model folder in the place of the one that cnn carries. engine, threads:
-    what cnn and yunet compute in, "openvino" or "onnxruntime", and with how much. Raises OptionError,
-    ModelError for a file that is not that detector's, and BackendUnavailable where OpenCV lacks a cascade.
+    what cnn and yunet compute in, "openvino", "onnxruntime" or "tensorrt", and with how much. Raises
+    OptionError, ModelError for a file that is not that detector's, BackendUnavailable where OpenCV lacks a
+    cascade or TensorRT is missing, and DeviceError where there is no GPU for it.
     """
     if min_face_px < LEAST_MIN_FACE_PX:
         raise OptionError(f"min_face_px must be at least {LEAST_MIN_FACE_PX}, got {min_face_px!r}")

@@ -33,9 +33,10 @@ _LARGEST_FILE = 16 << 20
 
 
 class YuNetDetector:
-    """A small convolutional detector (OpenCV Zoo) in OpenVINO or ONNX Runtime.
+    """A small convolutional detector (OpenCV Zoo) in OpenVINO, ONNX Runtime or TensorRT.
 
-    model_file: its .onnx. Raises ModelError for another file, OptionError for another engine.
+    model_file: its .onnx. engine, threads: see `open_network`. Raises ModelError for another file, and
+    what `open_network` raises.
     """
 
     name = "yunet"

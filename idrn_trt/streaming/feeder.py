@@ -36,7 +36,10 @@ class Captured:
 
 
 class Feeder:
-    """One source of a stream. fail: told of an error that is none of the source's."""
+    """One source of a stream.
+
+    ready: waited for before the source is opened. fail: told of an error that is none of the source's.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Feeder:
         mailbox: Mailbox[Captured],
         options: StreamOptions,
         stats: SourceStats,
+        ready: threading.Event,
         stopping: threading.Event,
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -53,11 +57,12 @@ class Feeder:
         self._mailbox = mailbox
         self._options = options
         self._stats = stats
+        self._ready = ready
         self._stopping = stopping
         self._fail = fail
         self._live = source.live
         self._clock = StreamClock()
-        self._begin_ns = time.perf_counter_ns()
+        self._begin_ns = 0
         self._played_from_ns: int | None = None
         self._file_begin = Fraction(0)
         self._last = self._last_step = Fraction(0)
@@ -67,6 +72,8 @@ class Feeder:
 
     def _run(self) -> None:
         backoff = Backoff()
+        self._ready.wait()
+        self._begin_ns = time.perf_counter_ns()
         try:
             while not self._stopping.is_set():
                 begin_s, connections = time.monotonic(), self._stats.connections

@@ -40,14 +40,15 @@ class StreamCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """See prometheus_client."""
         stats = self._stats
+        names = _told_apart([source.name for source in stats.sources])
         for name, help_text in _COUNTERS.items():
             family = CounterMetricFamily(f"idrn_{name}", help_text, labels=["source"])
-            for source in stats.sources:
-                family.add_metric([source.name], getattr(source, name))
+            for label, source in zip(names, stats.sources, strict=True):
+                family.add_metric([label], getattr(source, name))
             yield family
         playing = GaugeMetricFamily("idrn_playing", "1 while frames come.", labels=["source"])
-        for source in stats.sources:
-            playing.add_metric([source.name], float(source.state == "playing"))
+        for label, source in zip(names, stats.sources, strict=True):
+            playing.add_metric([label], float(source.state == "playing"))
         yield playing
         yield from self._sinks()
         times = {(name,): histogram for name, histogram in list(stats.stages.items())}
@@ -63,13 +64,22 @@ class StreamCollector(Collector):
         dropped = CounterMetricFamily(
             "idrn_sink_dropped", "Results replaced by a newer one.", labels=["sink"]
         )
-        for sink in self._stats.sinks:
-            written.add_metric([sink.name], sink.written)
-            dropped.add_metric([sink.name], sink.dropped)
+        sinks = list(self._stats.sinks)
+        names = _told_apart([sink.name for sink in sinks])
+        for label, sink in zip(names, sinks, strict=True):
+            written.add_metric([label], sink.written)
+            dropped.add_metric([label], sink.dropped)
         yield written
         yield dropped
-        ages = {(sink.name,): sink.age for sink in self._stats.sinks}
+        ages = {(label,): sink.age for label, sink in zip(names, sinks, strict=True)}
         yield _histograms("idrn_age_seconds", "From capture to sink.", ("sink",), ages)
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """The names, with their number where another has the same: Prometheus refuses two of one name."""
+    return [
+        name if names.count(name) == 1 else f"{name} #{number}" for number, name in enumerate(names)
+    ]
 
 
 def _histograms(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from idrn_trt.errors import OptionError
 from idrn_trt.types import VIEWS, View
 
+_LONGEST_BATCH_WAIT_MS = 60_000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamOptions:
@@ -43,7 +45,9 @@ class StreamOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionError(f"{name} must be above 0 and finite, got {value!r}")
-        for name in ("detect_every", "batch_wait_ms"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise OptionError(f"{name} must not be negative nor infinite, got {value!r}")
+        if self.detect_every < 0:
+            raise OptionError(f"detect_every must not be negative, got {self.detect_every!r}")
+        if not 0 <= self.batch_wait_ms <= _LONGEST_BATCH_WAIT_MS:
+            raise OptionError(
+                f"batch_wait_ms must be from 0 to {_LONGEST_BATCH_WAIT_MS}, got {self.batch_wait_ms!r}"
+            )

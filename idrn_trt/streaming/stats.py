@@ -129,6 +129,10 @@ class StreamStats:
         self.engine_windows = 0
         self._begin_s = time.monotonic()
 
+    def begin(self) -> None:
+        """From now on time counts: sources are about to be read."""
+        self._begin_s = time.monotonic()
+
     def stage(self, name: str, ms: float) -> None:
         """Count a stage's time."""
         self.stages.setdefault(name, Histogram()).add(ms)

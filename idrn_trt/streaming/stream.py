@@ -69,6 +69,7 @@ class Stream:
         self.stats = StreamStats(
             [source.name for source in sources], words, list(self._upscaler.notes)
         )
+        self._ready = threading.Event()
         self._stopping = threading.Event()
         self._done = threading.Event()
         self._errors: list[BaseException] = []
@@ -95,6 +96,7 @@ class Stream:
             self._options.batch_wait_ms / 1e3,
             shown=shown,
             warm=self._has_live(),
+            ready=self._ready,
             deliver=self._deliver,
             finished=self._finish_taps,
             fail=self._fail,
@@ -179,7 +181,16 @@ class Stream:
         """What belongs to one source: its lane, and the feeder that reads it."""
         source, stats, options = self._sources[place], self.stats.sources[place], self._options
         self._feeders.append(
-            Feeder(place, source, self._frames, options, stats, self._stopping, self._fail)
+            Feeder(
+                place,
+                source,
+                self._frames,
+                options,
+                stats,
+                ready=self._ready,
+                stopping=self._stopping,
+                fail=self._fail,
+            )
         )
         live = source.live or options.realtime
         return Lane(self._upscaler, options, stats, live=live)
@@ -198,6 +209,7 @@ class Stream:
 
     def _watch(self) -> None:
         """Notice stalls and the end."""
+        self._ready.wait()
         begin_s = time.monotonic()
         while self._worker is not None and self._worker.thread.is_alive():
             self._worker.thread.join(_WATCH_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +19,17 @@ from idrn_trt.upscaler import Upscaler
 
 Deliver = Callable[[StreamResult, bool], None]
 
+# What the engine is run on before the first live frame: batches of these sizes that have no more pixels
+# than the largest window. OpenVINO runs all others in pieces of these (engines/openvino.py).
+_WARM_BATCHES = (1, 2, 4, 8)
+_WARM_PX = WINDOW_SIDES_PX[-1] ** 2
+
 
 class Worker:
     """Takes what lies in the mailbox, at most one frame of each source, and delivers their results.
 
     deliver: called with each result and whether it may be dropped. shown: results have a picture. warm: the
-    engine is run once on a window of each side before the first frame.
+    engine is first run on what may come. ready: set once that is done, or has failed.
     finished: called when there will be no more. fail: told of an error.
     """
 
@@ -37,6 +43,7 @@ class Worker:
         *,
         shown: bool,
         warm: bool,
+        ready: threading.Event,
         deliver: Deliver,
         finished: Callable[[], None],
         fail: Callable[[BaseException], None],
@@ -48,6 +55,7 @@ class Worker:
         self._linger_s = linger_s
         self._shown = shown
         self._warm = warm
+        self._ready = ready
         self._deliver = deliver
         self._finished = finished
         self._fail = fail
@@ -57,21 +65,25 @@ class Worker:
         try:
             if self._warm:
                 self._warm_up()
+            self._stats.begin()
+            self._ready.set()
             while frames := self._mailbox.take(self._linger_s):
                 for result, live in self._upscaled(frames):
                     self._deliver(result, live)
         except BaseException as error:  # noqa: BLE001 (raised where the stream is waited for)
             self._fail(error)
         finally:
+            self._ready.set()
             self._mailbox.stop()
             self._finished()
 
     def _warm_up(self) -> None:
-        """What an engine compiles when a size comes up for the first time would hold up a live frame."""
+        """What an engine compiles when a batch of windows first comes up would hold up a live frame."""
         spec = self._upscaler.engine.spec
-        for side in WINDOW_SIDES_PX:
-            if spec.windows is None or (side, side) in spec.windows:
-                self._upscaler.engine.run(np.zeros((1, side, side, 3), np.uint8))
+        for side, count in itertools.product(WINDOW_SIDES_PX, _WARM_BATCHES):
+            legal = spec.windows is None or (side, side) in spec.windows
+            if legal and count <= min(spec.max_batch, _WARM_PX // side**2):
+                self._upscaler.engine.run(np.zeros((count, side, side, 3), np.uint8))
 
     def _upscaled(self, frames: list[Captured]) -> list[tuple[StreamResult, bool]]:
         prepared = [self._lanes[frame.source].prepare(frame) for frame in frames]

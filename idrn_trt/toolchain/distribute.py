@@ -80,15 +80,17 @@ class Ranks:
         """Gradients of the sum of all ranks' losses."""
         self._fabric.backward(loss * self.size)
 
-    def total(self, loss: float) -> tuple[float, bool]:
-        """(the sum of all ranks' losses, whether Ctrl-C reached one of them): the same on every rank."""
+    def total(self, losses: dict[str, float]) -> tuple[dict[str, float], bool]:
+        """(each loss summed over all ranks, whether Ctrl-C reached one): the same on every rank."""
         if self.size == 1:
-            return loss, False
+            return losses, False
         # In float64, which holds a float32 loss exactly.
-        values = torch.tensor([loss, len(self._pressed)], dtype=torch.float64, device=self.device)
+        values = torch.tensor(
+            [*losses.values(), len(self._pressed)], dtype=torch.float64, device=self.device
+        )
         distributed.all_reduce(values)
-        loss, pressed = values.tolist()
-        return loss, pressed > 0
+        *summed, pressed = values.tolist()
+        return dict(zip(losses, summed, strict=True)), pressed > 0
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:

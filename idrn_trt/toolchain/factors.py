@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from idrn_trt.toolchain.calibrate import UInt8, activations, observe, sources
 from idrn_trt.toolchain.equalise import channel_groups
@@ -143,7 +144,7 @@ def _minimum(activations: Sequence[_Activation], layers: Sequence[_Layer], size:
     """The factors of `size` groups with the least sum of energies; group 0 has 1."""
     logs = torch.zeros(size, requires_grad=True)
     optimiser = torch.optim.Adam([logs])
-    for step in range(_STEPS):
+    for step in tqdm(range(_STEPS), desc="evening out channels", leave=False, disable=None):
         optimiser.param_groups[0]["lr"] = _RATES[step * len(_RATES) // _STEPS]
         optimiser.zero_grad()
         energies = [a.energy(logs) for a in activations] + [n.energy(logs) for n in layers]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from tqdm import tqdm
 
 from idrn_trt.engines.openvino import core as shared_core
 from idrn_trt.images import read_image
@@ -77,7 +78,10 @@ class Fidelity:
 
 def read_pairs(files: Sequence[Path], scale: int, lr_px: int) -> list[Pair]:
     """Whole face crops as pairs (paper 3.1). Raises SourceError for a file that cannot be read."""
-    return [Pair(f.name, *evaluation_pair(read_image(f), scale, lr_px)) for f in files]
+    return [
+        Pair(f.name, *evaluation_pair(read_image(f), scale, lr_px))
+        for f in tqdm(files, desc="reading crops", leave=False, disable=None)
+    ]
 
 
 def run_onnxruntime(model: onnx.ModelProto) -> Run:
@@ -104,10 +108,11 @@ def run_openvino(model: onnx.ModelProto) -> Run:
 
 def fidelity(engine: str, float_run: Run, run: Run, pairs: Sequence[Pair]) -> Fidelity:
     """Compare `run` with `float_run` on every pair."""
-    return Fidelity(engine, tuple(_image(p, float_run(p.lr), run(p.lr)) for p in pairs))
+    watched = tqdm(pairs, desc=f"measuring in {engine}", leave=False, disable=None)
+    return Fidelity(engine, tuple(_image(p, float_run(p.lr), run(p.lr)) for p in watched))
 
 
-def agreement_db(first: Run, second: Run, pictures: Sequence[UInt8]) -> float:
+def agreement_db(first: Run, second: Run, pictures: Iterable[UInt8]) -> float:
     """The lowest PSNR, over the pictures, between two engines' outputs clipped to [0, 1]."""
     return min(psnr(_levels(first(p)), _levels(second(p))) for p in pictures)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
+from tqdm import tqdm
 
 from idrn_trt.errors import ModelError
 from idrn_trt.options import QuantiseOptions
@@ -206,11 +207,12 @@ def _ranked(
     few = pictures[:: max(1, len(pictures) // _RANKING_PICTURES)][:_RANKING_PICTURES]
     wanted = run_onnxruntime(model)
     gains = {}
-    for name in (layer_name(c) for c in Graph.of(model).convolutions()):
-        if name not in plan.keep_float:
-            trial = dataclasses.replace(plan, keep_float=(*plan.keep_float, name))
-            got = run_onnxruntime(_EMIT[kind](model, table, trial))
-            gains[name] = agreement_db(wanted, got, few)
+    layers = [layer_name(c) for c in Graph.of(model).convolutions()]
+    layers = [name for name in layers if name not in plan.keep_float]
+    for name in tqdm(layers, desc="ranking layers", leave=False, disable=None):
+        trial = dataclasses.replace(plan, keep_float=(*plan.keep_float, name))
+        got = run_onnxruntime(_EMIT[kind](model, table, trial))
+        gains[name] = agreement_db(wanted, got, few)
     return sorted(gains, key=lambda name: -gains[name])
 
 
@@ -257,7 +259,8 @@ def _made(
 
 def guard(made: onnx.ModelProto, pictures: Sequence[UInt8]) -> float:
     """The least PSNR between OpenVINO's and ONNX Runtime's answers; ModelError below GUARD_DB."""
-    least = agreement_db(run_openvino(made), run_onnxruntime(made), pictures)
+    watched = tqdm(pictures, desc="comparing engines", leave=False, disable=None)
+    least = agreement_db(run_openvino(made), run_onnxruntime(made), watched)
     if not least >= GUARD_DB:
         raise ModelError(
             f"OpenVINO and ONNX Runtime answer {least:.1f} dB apart on the same file, expected at "

@@ -80,13 +80,18 @@ class Validation:
 
 
 class TorchEngine(EngineBase):
-    """A network as an engine in float32, so that what is not exported is evaluated alike."""
+    """A network as an engine in float32, so that what is not exported is evaluated alike.
 
-    def __init__(self, net: nn.Module, name: str, scale: int) -> None:
+    threads: for all that torch computes in this process, None leaves its choice.
+    """
+
+    def __init__(self, net: nn.Module, name: str, scale: int, threads: int | None = None) -> None:
         super().__init__(
             EngineSpec(engine="torch", model=name, scale=scale, precision="fp32", min_window_px=1)
         )
         self._net = net.eval()
+        if threads is not None:
+            torch.set_num_threads(threads)
 
     def _compute(self, batch: UInt8, out: UInt8) -> None:
         for image, place in zip(batch, out, strict=True):

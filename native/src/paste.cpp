@@ -41,6 +41,21 @@ void set_strength(std::vector<uint16_t> &alpha, int64_t start, int64_t side, int
     }
 }
 
+// Pixels at full strength: packed RGB into the format's order.
+void put(const uint8_t *rgb, int64_t count, uint8_t *line, idrn_format format) {
+    if (format == IDRN_RGB) {
+        std::copy(rgb, rgb + count * 3, line);
+        return;
+    }
+    const size_t step = bytes_per_pixel(format);
+    const size_t red = red_at(format);
+    for (int64_t i = 0; i < count; ++i, rgb += 3, line += step) {
+        line[red] = rgb[0];
+        line[1] = rgb[1];
+        line[2 - red] = rgb[2];
+    }
+}
+
 }  // namespace
 
 void order_for_paste(const std::vector<idrn_window> &windows, std::vector<uint32_t> &places) {
@@ -102,17 +117,22 @@ void Paster::blend(const idrn_image &out, int64_t which, const uint8_t *face) co
     uint8_t *line =
         row(out, static_cast<size_t>(rows_.first + which)) + static_cast<size_t>(columns_.first) * step;
     const bool full_row = which >= rows_.full.first && which < rows_.full.last;
-    const uint32_t down = rows_.alpha[static_cast<size_t>(which)];
-    for (int64_t i = 0; i < columns_.count; ++i, face += 3, line += step) {
-        const bool full_column = i >= columns_.full.first && i < columns_.full.last;
-        const uint32_t across = columns_.alpha[static_cast<size_t>(i)];
-        const uint32_t edge = full_row ? across : (down * across + FULL / 2) / FULL;
-        const uint32_t alpha = full_row && full_column ? FULL : edge;
-        for (size_t c = 0; c < 3; ++c) {
-            uint8_t &under = line[c == 1 ? 1 : c == 0 ? red : 2 - red];
-            under = static_cast<uint8_t>((under * (FULL - alpha) + face[c] * alpha + FULL / 2) / FULL);
+    const uint32_t down = full_row ? FULL : rows_.alpha[static_cast<size_t>(which)];
+    const Range full = full_row ? columns_.full : Range{columns_.count, columns_.count};
+    const auto mix = [&](int64_t first, int64_t last) {
+        for (auto i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
+            const uint32_t alpha = (down * columns_.alpha[i] + FULL / 2) / FULL;
+            for (size_t c = 0; c < 3; ++c) {
+                uint8_t &under = line[i * step + (c == 1 ? 1 : c == 0 ? red : 2 - red)];
+                under = static_cast<uint8_t>(
+                    (under * (FULL - alpha) + face[i * 3 + c] * alpha + FULL / 2) / FULL);
+            }
         }
-    }
+    };
+    mix(0, full.first);
+    put(face + full.first * 3, full.last - full.first, line + static_cast<size_t>(full.first) * step,
+        out.format);
+    mix(full.last, columns_.count);
 }
 
 }  // namespace idrn

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <type_traits>
 
 namespace idrn {
 namespace {
@@ -10,10 +11,8 @@ namespace {
 // Weights are multiples of 2^-11. Between the two passes a value keeps 4 bits behind the point.
 constexpr int WEIGHT_BITS = 11;
 constexpr int BETWEEN_BITS = 4;
-constexpr int64_t WEIGHT = 1 << WEIGHT_BITS;
+constexpr int64_t WEIGHT = TAP_WEIGHT;
 constexpr double CUBIC_A = -0.75;
-// Pixels are read and written four floats at a time, also where they have three.
-constexpr size_t LANES = 4;
 
 int64_t floor_divided(int64_t value, int64_t by) {
     return value / by - (value % by < 0 ? 1 : 0);
@@ -63,6 +62,34 @@ void add_cubic(Taps &taps, int64_t size_in, int64_t size_out, int64_t output) {
     }
 }
 
+// span: that of columns, where it can be as a constant: the loop over taps is then unrolled.
+template <size_t STEP, typename Span>
+void widen_by(const float *line, const Taps &columns, Span span, float *out) {
+    const size_t count = columns.count();
+    const int32_t *place = columns.places.data();
+    const float *weight = columns.weights.data();
+    for (size_t i = 0; i < count; ++i, out += STEP) {
+        std::array<float, LANES> sum{};
+        for (uint32_t k = 0; k < span; ++k, ++place, ++weight) {
+            const float *pixel = line + static_cast<size_t>(*place) * STEP;
+            for (size_t c = 0; c < LANES; ++c) {
+                sum[c] += *weight * pixel[c];
+            }
+        }
+        std::copy(sum.begin(), sum.end(), out);
+    }
+}
+
+template <size_t STEP>
+void widen_of(const float *line, const Taps &columns, float *out) {
+    using Cubic = std::integral_constant<uint32_t, 4>;
+    if (columns.span == Cubic()) {
+        widen_by<STEP>(line, columns, Cubic(), out);
+    } else {
+        widen_by<STEP>(line, columns, columns.span, out);
+    }
+}
+
 }  // namespace
 
 void make_taps(Taps &taps, int64_t size_in, int64_t size_out, Range outputs, int64_t offset, Range inside) {
@@ -89,9 +116,13 @@ void resample_line(const std::vector<uint16_t> &values, const Taps &taps, std::v
     }
 }
 
+void widen(const float *line, size_t step, const Taps &columns, float *out) {
+    step == 3 ? widen_of<3>(line, columns, out) : widen_of<4>(line, columns, out);
+}
+
 void RowMaker::make(const uint8_t *picture, size_t stride_bytes, size_t width, size_t step, const Taps &rows,
                     size_t which, const Taps &columns, uint8_t *out) {
-    const size_t size = width * step;
+    const size_t size = width * step, wide = columns.count() * step;
     tall_.assign(size + LANES, 0.0F);
     for (size_t k = which * rows.span; k < (which + 1) * rows.span; ++k) {
         const uint8_t *line = picture + static_cast<size_t>(rows.places[k]) * stride_bytes;
@@ -106,27 +137,11 @@ void RowMaker::make(const uint8_t *picture, size_t stride_bytes, size_t width, s
     for (float &value : tall_) {
         value = static_cast<float>(shifted(value, WEIGHT_BITS - BETWEEN_BITS));
     }
-    step == 3 ? widen<3>(columns, out) : widen<4>(columns, out);
-}
-
-template <size_t STEP>
-void RowMaker::widen(const Taps &columns, uint8_t *out) {
-    const size_t count = columns.count();
-    wide_.resize(count * STEP + LANES);
-    const int32_t *place = columns.places.data();
-    const float *weight = columns.weights.data();
-    for (size_t i = 0; i < count; ++i) {
-        std::array<float, LANES> sum{};
-        for (uint32_t k = 0; k < columns.span; ++k, ++place, ++weight) {
-            const float *pixel = tall_.data() + static_cast<size_t>(*place) * STEP;
-            for (size_t c = 0; c < LANES; ++c) {
-                sum[c] += *weight * pixel[c];
-            }
-        }
-        std::copy(sum.begin(), sum.end(), wide_.data() + i * STEP);
-    }
-    for (size_t i = 0; i < count * STEP; ++i) {
-        out[i] = static_cast<uint8_t>(std::clamp(shifted(wide_[i], BETWEEN_BITS + WEIGHT_BITS), 0, 255));
+    wide_.resize(wide + LANES);
+    widen(tall_.data(), step, columns, wide_.data());
+    const float *sums = wide_.data();
+    for (size_t i = 0; i < wide; ++i) {
+        out[i] = static_cast<uint8_t>(std::clamp(shifted(sums[i], BETWEEN_BITS + WEIGHT_BITS), 0, 255));
     }
 }
 

@@ -12,6 +12,9 @@ struct Range {
     int64_t last;  // exclusive
 };
 
+// What the weights of one output add up to.
+constexpr int32_t TAP_WEIGHT = 1 << 11;
+
 // Weights of one axis: output i is the sum over k < span of weights[i * span + k] times the input at
 // places[i * span + k]. All are whole numbers that a float holds exactly, and so are all their sums.
 struct Taps {
@@ -31,6 +34,13 @@ void make_taps(Taps &taps, int64_t size_in, int64_t size_out, Range outputs, int
 // Alpha values along one axis, weighted as the pixels are and rounded, halves up.
 void resample_line(const std::vector<uint16_t> &values, const Taps &taps, std::vector<int32_t> &out);
 
+// Pixels are read and written so many values at a time, also where they have one less.
+constexpr size_t LANES = 4;
+
+// A row at another width, without the division by TAP_WEIGHT. Pixels have `step` (3 or 4) values; both rows
+// need LANES values of room behind the last.
+void widen(const float *line, size_t step, const Taps &columns, float *out);
+
 // Makes rows of a resized picture, one at a time.
 class RowMaker {
 public:
@@ -39,9 +49,6 @@ public:
               size_t which, const Taps &columns, uint8_t *out);
 
 private:
-    template <size_t STEP>
-    void widen(const Taps &columns, uint8_t *out);
-
     std::vector<float> tall_;  // the rows weighted, with 4 bits behind the point
     std::vector<float> wide_;
 };

@@ -43,12 +43,17 @@ void Resizer::resize(const idrn_image &frame, const idrn_image &out) {
     const size_t step = bytes_per_pixel(frame.format);
     rows_.set(frame.height_px, out.height_px);
     columns_.set(frame.width_px, out.width_px);
-    for (size_t y = 0; y < out.height_px; ++y) {
-        uint8_t *line = row(out, y);
-        maker_.make(frame.pixels, frame.stride_bytes, frame.width_px, step, rows_.taps, y, columns_.taps,
-                    line);
-        for (size_t x = 3; step == 4 && x < out.width_px * step; x += step) {
-            line[x] = OPAQUE_BYTE;
+    if (out.width_px > frame.width_px && out.height_px > frame.height_px) {
+        grower_.grow(frame, out, rows_.taps, columns_.taps);
+    } else {
+        for (size_t y = 0; y < out.height_px; ++y) {
+            maker_.make(frame.pixels, frame.stride_bytes, frame.width_px, step, rows_.taps, y, columns_.taps,
+                        row(out, y));
+        }
+    }
+    for (size_t y = 0; step == 4 && y < out.height_px; ++y) {
+        for (uint8_t *last = row(out, y) + 3; last < row(out, y) + out.width_px * step; last += step) {
+            *last = OPAQUE_BYTE;
         }
     }
 }

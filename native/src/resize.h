@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "grow.h"
 #include "idrn.h"
 #include "resample.h"
 
@@ -33,7 +34,8 @@ private:
 
     Axis rows_;
     Axis columns_;
-    RowMaker maker_;
+    Grower grower_;
+    RowMaker maker_;  // where an axis does not grow
 };
 
 }  // namespace idrn

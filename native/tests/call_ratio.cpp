@@ -2,6 +2,8 @@
 // Times are the process's processor time, which other programs on the machine disturb least.
 //
 //   call_ratio MODEL_FOLDER [COUNT [SIDE [ROUNDS]]]
+//
+// Writes medians as JSON; the ratio's is that of each round's own two calls.
 
 #include <algorithm>
 #include <cstdio>
@@ -22,10 +24,11 @@ double milliseconds(const Call &call) {
     return 1e3 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
 }
 
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2),
-                     values.end());
-    return values[values.size() / 2];
+// The value that so many per cent of the others stay below.
+double percentile(std::vector<double> values, size_t share) {
+    const auto place = values.begin() + static_cast<ptrdiff_t>((values.size() - 1) * share / 100);
+    std::nth_element(values.begin(), place, values.end());
+    return *place;
 }
 
 }  // namespace
@@ -66,6 +69,9 @@ int main(int argc, char **argv) {
             ratios.push_back(of_library / of_openvino);
         }
     }
-    std::printf("%u of %ux%u: OpenVINO %.3f ms, idrn_run %.3f ms, median of %u ratios in turns %.3f\n", count,
-                side, side, median(bare), median(ours), rounds, median(ratios));
+    std::printf(
+        "{\"windows\": %u, \"window_px\": %u, \"openvino_ms\": %.4f, \"idrn_run_ms\": %.4f, "
+        "\"ratio\": %.4f, \"ratio_p10\": %.4f, \"ratio_p90\": %.4f, \"rounds\": %u}\n",
+        count, side, percentile(bare, 50), percentile(ours, 50), percentile(ratios, 50), percentile(ratios, 10),
+        percentile(ratios, 90), rounds);
 }

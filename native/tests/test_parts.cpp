@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <string>
 
@@ -146,7 +147,7 @@ void test_resize() {
     Picture half(2, 1);
     resizer.resize(four.image, half.image);
     CHECK((half.bytes == std::vector<uint8_t>{16, 26, 36, 76, 86, 96}));
-    for (const auto [width, height] : {idrn::Size{1, 1}, {7, 3}, {31, 90}, {64, 48}, {13, 100}}) {
+    for (const auto [width, height] : {idrn::Size{1, 1}, {7, 3}, {31, 90}, {64, 48}, {13, 100}, {32, 49}, {124, 192}}) {
         Picture flat(31, 48, IDRN_BGRX, 3), out(width, height, IDRN_BGRX, 7);
         std::fill(flat.bytes.begin(), flat.bytes.end(), uint8_t{77});
         std::fill(out.bytes.begin(), out.bytes.end(), uint8_t{1});
@@ -155,6 +156,36 @@ void test_resize() {
             const size_t x = i % out.image.stride_bytes;
             const int expected = x >= width * 4 ? 1 : x % 4 == 3 ? 255 : 77;
             CHECK(out.bytes[i] == expected);
+        }
+    }
+}
+
+// A frame that grows is within one level of what the exact weights give, at its corners and with the strongest
+// edges there are; and so is one of a single pixel.
+void test_grow() {
+    idrn::Grower grower;
+    idrn::RowMaker maker;
+    idrn::Taps rows, columns;
+    for (const auto [width, height] : {idrn::Size{1, 1}, {2, 3}, {31, 48}}) {
+        for (const auto [wide, tall] : {idrn::Size{124, 192}, {33, 50}, {400, 97}}) {
+            for (idrn_format format = IDRN_RGB; format <= IDRN_BGRX; ++format) {
+                Picture frame(width, height, format, 2), out(wide, tall, format, 1);
+                fill_with_noise(frame.bytes, wide);
+                std::transform(frame.bytes.begin(), frame.bytes.end(), frame.bytes.begin(),
+                               [](uint8_t level) { return level < 60 ? 0 : level > 190 ? 255 : level; });
+                idrn::make_taps(rows, height, tall, {0, tall}, 0, {0, height});
+                idrn::make_taps(columns, width, wide, {0, wide}, 0, {0, width});
+                grower.grow(frame.image, out.image, rows, columns);
+                const size_t step = format >= IDRN_RGBX ? 4 : 3;
+                std::vector<uint8_t> line(wide * step);
+                for (uint32_t y = 0; y < tall; ++y) {
+                    maker.make(frame.image.pixels, frame.image.stride_bytes, width, step, rows, y, columns,
+                               line.data());
+                    for (size_t x = 0; x < line.size(); ++x) {
+                        CHECK(std::abs(line[x] - out.bytes[y * out.image.stride_bytes + x]) <= 1);
+                    }
+                }
+            }
         }
     }
 }
@@ -169,4 +200,5 @@ int main() {
     test_paste_order();
     test_output_size();
     test_resize();
+    test_grow();
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import pytest
 from idrn_trt.bench import cold, measure, peak
 from idrn_trt.bench.document import FORMAT, KIND
 from idrn_trt.zoo import DETECTOR_MODEL, find_model
+
+# The scripts, which are no package.
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
 @pytest.fixture(name="hurried")

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
-from types import ModuleType
 
+import cards
 import pytest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path("benchmarks") / "results" / "models.json"
-
-
-@pytest.fixture(scope="module", name="cards")
-def _cards() -> ModuleType:
-    """benchmarks/cards.py as a module."""
-    spec = importlib.util.spec_from_file_location(
-        "benchmark_cards", ROOT / "benchmarks" / "cards.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(name="tree")
@@ -41,12 +27,12 @@ def _tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_cards_are_up_to_date(cards: ModuleType) -> None:
+def test_the_cards_are_up_to_date() -> None:
     """No committed card differs from what the script would write."""
     assert cards.main(["--check"]) == 0
 
 
-def test_every_shipped_file_was_measured(cards: ModuleType) -> None:
+def test_every_shipped_file_was_measured() -> None:
     """The results name each model's files by the sha256 that its manifest has."""
     measured = json.loads((ROOT / RESULTS).read_bytes())["models"]
     manifests = cards.manifests(ROOT)
@@ -56,9 +42,7 @@ def test_every_shipped_file_was_measured(cards: ModuleType) -> None:
             assert manifest["files"][kind]["sha256"] == digest
 
 
-def test_drift_is_found_and_repaired(
-    cards: ModuleType, tree: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_drift_is_found_and_repaired(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An altered card fails the check by name, and writing makes it pass again."""
     card = tree / "models" / "idrn-d8-w64-x4" / "README.md"
     card.write_text("better than everything", encoding="utf-8")

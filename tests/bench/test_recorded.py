@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from idrn_trt.bench.document import dumps
+from idrn_trt.errors import SourceError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "tables.py"
@@ -73,7 +75,35 @@ def test_drift_is_found_and_repaired(
     assert "README.md is not what the reports say" in capsys.readouterr().out
 
 
+def test_every_kind_has_its_section_and_damage_is_refused(tables: ModuleType, tree: Path) -> None:
+    """A stream's and the detectors' figures are shown as recorded; a file without them is named."""
+    folder = tree / "benchmarks" / "results"
+    stream = {
+        "kind": "idrn_trt stream report", "format": 1, "date": "2026-11-24", "threads": 2,
+        "machine": {"model": "a processor"}, "versions": {"numpy": "2"}, "model": "m",
+        "engine": "openvino int8", "detector": "cnn", "load_average": {"before": [0.1], "after": []},
+        "rows": [
+            {"what": "age", "figure": 71.5, "unit": "ms", "to_reach": 70, "parts": {"p50 ms": 30}},
+            {"what": "lost", "figure": 0.5, "unit": "%", "to_reach": 1, "parts": {}},
+        ],
+    }  # fmt: skip
+    (folder / "stream.json").write_text(json.dumps(stream), encoding="utf-8")
+    shutil.copy(ROOT / "benchmarks" / "results" / "detection-targets.json", folder)
+    assert tables.main([], tree) == 0
+    text = (tree / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    assert "| age | 71.50 ms | <= 70 ms | no |" in text
+    assert "- age: p50 ms 30\n" in text
+    assert "- lost" not in text
+    assert text.index("## stream\n") < text.index("## detection-targets\n")
+    assert "| clips | cnn |" in text
+    assert "| cnn, the default |" in (tree / "README.md").read_text(encoding="utf-8")
+    for damaged in ("{", "[]", '{"kind": "idrn_trt stream report", "format": 2}'):
+        (folder / "stream.json").write_text(damaged, encoding="utf-8")
+        with pytest.raises(SourceError, match=r"stream\.json"):
+            tables.main(["--check"], tree)
+
+
 def test_a_readme_without_a_place_is_refused(tables: ModuleType) -> None:
     """Without the markers nothing is guessed."""
     with pytest.raises(ValueError, match="no place for the table"):
-        tables.with_table("# A document\n", "| table |\n")
+        tables.with_table("# A document\n", "speed", "| table |\n")

@@ -46,14 +46,15 @@ def test_the_report_counts_and_the_sheet_shows(
 @pytest.mark.parametrize(
     ("spec", "sheet", "code"),
     [("zip:x", "s.png", 2), ("folder:missing", "s.png", 2), ("fddb:.", "s.png", 1),
-     ("folder:.", "s.doc", 2)],
+     ("aflw:.", "s.png", 1), ("folder:.", "s.png", 1), ("folder:.", "s.doc", 2)],
 )  # fmt: skip
 def test_bad_input_is_one_line(
     spec: str, sheet: str, code: int, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Unknown kinds, missing folders, other data sets and endings end in one line and a code."""
+    """Unknown kinds, missing folders, other data sets, no face and endings end in one line and a code."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "aflw.sqlite").touch()
     assert main(["data", "check", spec, "--sheet", sheet]) == code
     errors = capsys.readouterr().err
     assert errors.startswith("idrn-trt: ")

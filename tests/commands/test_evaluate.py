@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from drawings import draw
+from nets import Trap
 from PIL import Image
 
 from idrn_trt.cli import main
 from idrn_trt.toolchain.checkpoint import Checkpoint, save_checkpoint
-from idrn_trt.toolchain.networks import build, parse_network
+from idrn_trt.toolchain.detector.network import DetectorConfig
+from idrn_trt.toolchain.networks import AnyConfig, build, parse_network
 
 
 @pytest.fixture
@@ -65,8 +68,10 @@ def test_all_engines_and_precisions_are_in_one_table(
     assert len(floors) == 1
 
 
-def test_a_checkpoint_is_evaluated_as_it_is(crops: Path, tmp_path: Path) -> None:
-    """A baseline's checkpoint, which has no model file, is measured through torch."""
+def test_a_checkpoint_is_evaluated_as_it_is(
+    crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A baseline's checkpoint, which has no model file, is measured through torch and nothing else."""
     torch.manual_seed(0)
     config = parse_network("vdsr-x2")
     net = build(config)
@@ -75,9 +80,13 @@ def test_a_checkpoint_is_evaluated_as_it_is(crops: Path, tmp_path: Path) -> None
             parameter.zero_()
     path = tmp_path / "vdsr" / "weights.safetensors"
     save_checkpoint(Checkpoint(config, dict(net.state_dict()), {}, {}, {}), path)
-    document = scores(tmp_path / "s.json", str(path), "--data", f"folder:{crops}")
+    words = (str(path), "--data", f"folder:{crops}")
+    document = scores(tmp_path / "s.json", *words, "--threads", "1")
+    assert torch.get_num_threads() == 1
     assert (document["model"], document["scale"]) == ("vdsr", 2)
     assert document["groups"]["all"]["gain_db"] == pytest.approx(0, abs=0.1)
+    assert main(["evaluate", *words, "--precision", "int8"]) == 2
+    assert "leave --engine and --precision out" in capsys.readouterr().err
 
 
 def test_a_test_split_and_degraded_pictures(tiny_model: Path, crops: Path, tmp_path: Path) -> None:
@@ -116,3 +125,42 @@ def test_bad_input_is_one_line(
     errors = capsys.readouterr().err
     assert errors.startswith("idrn-trt: ")
     assert errors.count("\n") == 1
+
+
+def saved(path: Path, config: AnyConfig, weights_of: AnyConfig) -> bytes:
+    """A checkpoint that says it is of one network and holds the weights of another; its bytes."""
+    weights = dict(build(weights_of).state_dict())
+    save_checkpoint(Checkpoint(config, weights, {}, {}, {}), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "no checkpoint at"),
+        ("truncated", "not a checkpoint"),
+        ("malicious", "not a checkpoint"),
+        ("of another network", "do not fit"),
+        ("a detector's", "holds a face detector"),
+    ],
+)
+def test_a_bad_checkpoint_is_one_line(
+    kind: str, says: str, crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no checkpoint of a network that enlarges is said in one line, and never unpickled."""
+    path, sprung = tmp_path / "x.safetensors", tmp_path / "sprung"
+    small, other = parse_network("d1-w8-x2"), parse_network("d2-w8-x2")
+    if kind == "truncated":
+        path.write_bytes(saved(path, small, small)[:-100])
+    elif kind == "malicious":
+        path.write_bytes(pickle.dumps(Trap(sprung)))
+    elif kind == "of another network":
+        saved(path, small, other)
+    elif kind == "a detector's":
+        saved(path, DetectorConfig(), DetectorConfig())
+    assert main(["evaluate", str(path), "--data", f"folder:{crops}"]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("idrn-trt: ")
+    assert says in errors
+    assert errors.count("\n") == 1
+    assert not sprung.exists()

@@ -136,6 +136,21 @@ def started(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def test_a_reader_that_goes_away_ends_the_stream(tmp_path: Path) -> None:
+    """As under `head -1`: exit code 0, nothing on standard error but states and counts, the file finished."""
+    out = tmp_path / "a.mkv"
+    process = started(CAMERA, "--out", "-", "--out", out)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["frame"] >= 0
+    process.stdout.close()
+    assert process.wait(WAIT_S) == 0
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    with av.open(str(out)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+
+
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     """Wait until a health file says that frames come."""
     deadline_s = time.monotonic() + WAIT_S

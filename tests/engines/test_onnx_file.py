@@ -82,7 +82,7 @@ def test_external_data_in_a_constant_node_is_refused() -> None:
         (TensorProto.DOUBLE, False),
     ],
 )
-def test_values_that_are_no_numbers_in_every_storage(kind: int, raw: bool) -> None:  # noqa: FBT001
+def test_values_that_are_no_numbers_in_every_storage(kind: int, *, raw: bool) -> None:
     """NaN and infinity are found in each float type and each field ONNX has for values."""
     dtype = helper.tensor_dtype_to_np_dtype(kind)
     for value, fits in ((1.5, True), (-0.0, True), (np.nan, False), (-np.inf, False)):

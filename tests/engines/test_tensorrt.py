@@ -34,7 +34,7 @@ def imported_anew(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The engine's modules are imported again, and are so after the test."""
     import idrn_trt.engines
 
-    for name in ("tensorrt", "_trt_shape", "_cuda"):
+    for name in ("tensorrt", "_trt_network", "_trt_plan", "_trt_shape", "_cuda"):
         monkeypatch.delitem(sys.modules, f"idrn_trt.engines.{name}", raising=False)
         monkeypatch.delattr(idrn_trt.engines, name, raising=False)
     return monkeypatch
@@ -76,6 +76,32 @@ def test_without_a_driver() -> None:
         pytest.skip("an NVIDIA driver is installed here")
     assert "no NVIDIA driver is installed" in done.stdout
     assert "--gpus all" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+DETECTOR_WITHOUT_DRIVER = """
+import sys, types
+sys.modules["tensorrt"] = types.ModuleType("tensorrt")
+sys.modules["tensorrt"].__version__ = "11.4.0"
+from idrn_trt.errors import BackendUnavailable
+from idrn_trt.faces.detect import open_detector
+try:
+    open_detector("cnn", engine="tensorrt")
+except BackendUnavailable as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pycuda") is None, reason="pycuda is not installed")
+def test_a_detector_without_a_driver() -> None:
+    """A detector named to run in TensorRT is refused in the same words."""
+    done = subprocess.run(
+        [sys.executable, "-c", DETECTOR_WITHOUT_DRIVER],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "libcuda" not in done.stdout:
+        pytest.skip("an NVIDIA driver is installed here")
+    assert "no NVIDIA driver is installed" in done.stdout
     assert done.stdout.count("\n") == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,8 @@ import numpy.typing as npt
 import pytest
 
 import idrn_trt
-from idrn_trt.errors import ModelError, OptionError
+from idrn_trt.errors import BackendUnavailable, ModelError, OptionError
 from idrn_trt.faces.cnn import CNN_SMALLEST_FACE_PX, CnnDetector
-from idrn_trt.faces.network import DETECTOR_ENGINES
 from idrn_trt.types import Face
 from idrn_trt.zoo import DETECTOR_MODEL, find_model
 
@@ -35,7 +35,7 @@ def middles(faces: list[Face]) -> npt.NDArray[np.float64]:
     return np.array([(f.box.x + f.box.w / 2, f.box.y + f.box.h / 2) for f in faces]).reshape(-1, 2)
 
 
-@pytest.mark.parametrize("engine", DETECTOR_ENGINES)
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])  # tensorrt: tests/standin
 def test_every_engine_sees_the_same_face(
     engine: str, detector: CnnDetector, astronaut: UInt8
 ) -> None:
@@ -52,8 +52,23 @@ def test_every_engine_sees_the_same_face(
 
 def test_an_unknown_engine_is_refused() -> None:
     """An engine that no detector runs in is an OptionError that names those there are."""
-    with pytest.raises(OptionError, match="openvino, onnxruntime"):
+    with pytest.raises(OptionError, match="openvino, onnxruntime, tensorrt"):
         CnnDetector(engine="bicubic")
+
+
+def test_tensorrt_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named where it is not installed, TensorRT is refused with how to get it; nothing else is taken."""
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(BackendUnavailable, match=r"TensorRT.*pip install 'idrn-trt\[tensorrt\]'"):
+        CnnDetector(engine="tensorrt")
+
+
+def test_a_model_without_a_file_for_tensorrt(model: Path) -> None:
+    """A folder that holds the CPU's file alone is a ModelError that says what is missing."""
+    for kind in ("fp16", "fp32"):
+        find_model(model).file(kind).unlink()
+    with pytest.raises(ModelError, match=r"'model\.fp16\.onnx' is missing"):
+        CnnDetector(model, engine="tensorrt")
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,19 @@ def test_faces_of_the_smallest_size_are_found(test_data: Path) -> None:
     assert found >= 36
 
 
+def test_yunet_in_either_engine(test_data: Path, astronaut: UInt8) -> None:
+    """ONNX Runtime finds what OpenVINO finds, in frames of other sizes than the one YuNet's file states."""
+    pytest.importorskip("onnxruntime")
+    for width in (512, 300):
+        frame = cv2.resize(astronaut, (width, 512), interpolation=cv2.INTER_AREA)
+        first, second = (
+            open_detector("yunet", model_file=yunet_file(test_data), engine=engine).detect(frame)
+            for engine in ("openvino", "onnxruntime")
+        )
+        assert len(first) == len(second) == 1
+        assert np.hypot(*np.subtract(centre(first[0].box), centre(second[0].box))) < 0.1
+
+
 def test_clips(test_data: Path) -> None:
     """In a sample of frames from every clip, 95 % have a face where YuNet has one."""
     haar = open_detector("haar")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from idrn_trt.faces.find import SWEEP_FRAMES, Finder
+from idrn_trt.faces.find import LOOK_MS, SWEEP_FRAMES, SWEEP_S, SWEEP_SHARE, Finder
 from idrn_trt.faces.sweep import LEAST_TILE_PX, Sweep, lay_out, look_around
-from idrn_trt.types import Box
+from idrn_trt.types import Box, Face
 
 # players.py; the folders of tests are no packages.
 sys.path.insert(0, str(Path(__file__).parents[1] / "streaming"))
@@ -127,21 +129,60 @@ def test_what_does_not_change_is_not_looked_at() -> None:
     assert 1 <= detector.looks - looks <= 3
 
 
-def test_a_live_frame_costs_a_bounded_part_of_a_sweep() -> None:
-    """In 1920x1080 a sweep takes many frames, each a few tiles; a face is found within it."""
-    detector = Spots()
+def looks(monkeypatch: pytest.MonkeyPatch, look_s: float, seconds: int) -> list[int]:
+    """How many tiles of each frame of 1920x1080 at 30 frames/s are looked at when a look takes look_s."""
+
+    class Timed(Spots):
+        def detect(self, frame: UInt8) -> list[Face]:
+            now[0] += look_s
+            return super().detect(frame)
+
+    now = [0.0]
+    monkeypatch.setattr("idrn_trt.faces.find.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    detector = Timed()
     finder = Finder(detector, live=True)
-    frame = spot(1500, 900, 24, (1920, 1080))
-    count = len(lay_out(1920, 1080, detector.smallest_face_px))
-    found_at, most_looks = None, 0
-    for k in range(4 * count):
-        looks = detector.looks
-        tracks = finder.find(frame, k / 10, never)
-        most_looks = max(most_looks, detector.looks - looks)
-        if tracks and found_at is None:
-            found_at = k
-    assert found_at is not None
-    assert most_looks < count / 2
+    empty = np.full((1080, 1920, 3), 40, np.uint8)
+    counts = []
+    for k in range(30 * seconds):
+        before = detector.looks
+        finder.find(empty, k / 30, never)
+        counts.append(detector.looks - before)
+    return counts
+
+
+def test_every_place_is_looked_at_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any 30 consecutive frames see every tile; none looks for long, and after a first round none at many."""
+    tiles = len(lay_out(1920, 1080, Spots.smallest_face_px))
+    look_s = 0.0005
+    counts = looks(monkeypatch, look_s, 3)
+    assert min(sum(counts[k : k + 30]) for k in range(60)) >= tiles
+    assert max(counts) <= LOOK_MS / 1e3 / look_s + 1
+    assert max(counts[30:]) <= math.ceil(tiles / 27) + 1
+
+
+def test_looking_takes_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector too slow for a second is given a quarter of the time, one look a frame."""
+    counts = looks(monkeypatch, 0.05, 4)
+    assert max(counts) == 1
+    assert sum(counts) * 0.05 <= (4 + SWEEP_S) * SWEEP_SHARE + 0.05
+
+
+@pytest.mark.parametrize("frame_s", [1 / 30, 1 / 10])
+def test_a_face_of_24_px_is_met_within_a_second(
+    frame_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever in 1920x1080 it comes up, and whenever in the sweep, counted in frames."""
+    monkeypatch.setattr("idrn_trt.faces.find.time", SimpleNamespace(perf_counter=lambda: 0.0))
+    rng = np.random.default_rng(0)
+    empty = np.full((1080, 1920, 3), 40, np.uint8)
+    for _ in range(6):
+        finder = Finder(Spots(), live=True)
+        begin = int(rng.integers(5, round(1.5 / frame_s)))
+        for k in range(begin):
+            assert finder.find(empty, k * frame_s, never) == []
+        frame = spot(int(rng.integers(1890)), int(rng.integers(1050)), 24, (1920, 1080))
+        frames = range(begin, begin + round(1 / frame_s))
+        assert any(finder.find(frame, k * frame_s, never) for k in frames)
 
 
 def test_a_false_face_is_not_met_twice() -> None:

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from idrn_trt import options
 from idrn_trt.bench.options import BenchOptions
 from idrn_trt.errors import OptionError
+from idrn_trt.streaming.options import StreamOptions
 from idrn_trt.video.options import VideoOptions
+from idrn_trt.video.sinks.faces import Retention
 
 CLASSES: dict[str, type[Any]] = {
     name: kind for name, kind in vars(options).items() if dataclasses.is_dataclass(kind)
-} | {"VideoOptions": VideoOptions, "BenchOptions": BenchOptions}  # type: ignore[dict-item]
+} | {kind.__name__: kind for kind in (VideoOptions, BenchOptions, StreamOptions, Retention)}
 
 Case = tuple[str, dict[str, Any]]
 

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from trt_state import STATE, Driver, State, build_driver, missing_tool
 
 # What holds on to the modules `tensorrt` and `pycuda`, and is imported anew for each test.
-_OURS = tuple(f"idrn_trt.engines.{name}" for name in ("tensorrt", "_trt_shape", "_cuda"))
+_NAMES = ("tensorrt", "_trt_network", "_trt_plan", "_trt_shape", "_cuda")
+_OURS = tuple(f"idrn_trt.engines.{name}" for name in _NAMES)
 
 
 def real_driver_loaded() -> bool:

@@ -16,15 +16,21 @@ ROOT = HERE.parents[1]
 SCRIPT = str(ROOT / "benchmarks" / "gpu.py")
 
 
-def test_stand_in_checks_of_the_gpu_benchmark(tmp_path: Path) -> None:
-    """Copies are timed, 3,000 replays of copy, kernel, copy give the right bytes in flat memory."""
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """What makes the stand-ins take the places of the real ones in a new process."""
     if reason := missing_tool():
         pytest.skip(reason)
-    environment = {
+    return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE / "site"), str(ROOT)]),
         "IDRN_STAND_IN_DRIVER": str(build_driver(tmp_path)),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
+
+
+def test_stand_in_checks_of_the_gpu_benchmark(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Copies are timed, 3,000 replays of copy, kernel, copy give the right bytes in flat memory."""
     report = tmp_path / "gpu.json"
     done = subprocess.run(
         [sys.executable, SCRIPT, "--only", "checks", "--replays", "3000", "--json", str(report)],
@@ -37,6 +43,19 @@ def test_stand_in_checks_of_the_gpu_benchmark(tmp_path: Path) -> None:
     # How fast the host's memory is decides nothing here.
     assert checks["copies"]["frame_gb_per_s"] > 0
     assert done.returncode == (0 if checks["copies"]["passed"] else 1)
+
+
+def test_stand_in_detector_rows_of_the_gpu_benchmark(environment: dict[str, str]) -> None:
+    """TensorRT's rows have times for each size, and scores within 0.01 of fp32's."""
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--only", "detector", "--repeats", "3"],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["detector"]
+    ours = [row for row in rows if row["by"] == "detector tensorrt"]
+    assert len(ours) == len(rows) / 3 == 3
+    assert all(row["p50_ms"] > 0 and row["scores_apart"] < 0.01 for row in ours)
 
 
 def test_the_gpu_benchmark_without_a_gpu() -> None:

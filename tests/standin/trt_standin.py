@@ -371,9 +371,7 @@ class IExecutionContext(_Counted):
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         if name in self._shapes:
             return self._shapes[name]
-        batch, height, width, channels = next(iter(self._shapes.values()))
-        times = _scale(self._engine._onnx, (batch, height, width, channels))
-        return (batch, height * times, width * times, channels)
+        return _outputs(self._engine._onnx, next(iter(self._shapes.values())))[name][0]
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         _call("set_tensor_address", name)
@@ -386,7 +384,8 @@ class IExecutionContext(_Counted):
         if _STATE.fails("enqueue", self._profile) or (capturing and _STATE.fails("capture")):
             _error(self._logger, "Error Code 1: Cuda Runtime (operation not permitted)")
             return False
-        if not self._memory or len(self._addresses) != 2 or not stream_handle:
+        ends = 1 + len(self._session().get_outputs())
+        if not self._memory or len(self._addresses) != ends or not stream_handle:
             _error(
                 self._logger,
                 "Error Code 3: API Usage Error (no device memory, or an address is not set)",
@@ -417,31 +416,31 @@ class _Kernel:
         self._wrong = context._engine._plan["wrong"]
         self._scratch = context._scratch
         shape = context._shapes[self._source]
-        (result,) = (name for name in context._addresses if name != self._source)
-        self._ends = [
-            (context._addresses[self._source], shape),
-            (context._addresses[result], context.get_tensor_shape(result)),
-        ]
+        outputs = _outputs(context._engine._onnx, shape)
+        ends = {self._source: (shape, np.dtype(np.uint8)), **outputs}
+        self._ends = [(context._addresses[name], *end) for name, end in ends.items()]
         self.function = _HOST_FUNCTION(self._run)
 
     def _run(self, _: Any) -> None:
-        arrays = [self._array(address, shape) for address, shape in self._ends]
+        arrays = [self._array(*end) for end in self._ends]
         scratch = _driver.library.standin_memory(*self._scratch)
         if self.dead or any(a is None for a in arrays) or not scratch or _STATE.fails("kernel"):
             _driver.library.standin_break(_LAUNCH_FAILED)
             return
-        source, result = arrays
-        picture = self._session.run(None, {self._source: source.copy()})[0]
-        result[:] = {"": picture, "black": 0, "inverted": 255 - picture}[self._wrong]
+        source, *results = arrays
+        answers = self._session.run(None, {self._source: source.copy()})
+        for result, answer in zip(results, answers, strict=True):
+            result[:] = {"": answer, "black": 0, "inverted": 255 - answer}[self._wrong]
         self.done = True
 
     @staticmethod
-    def _array(address: int, shape: tuple[int, ...]) -> Any:
-        size = int(np.prod(shape))
+    def _array(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        size = int(np.prod(shape)) * dtype.itemsize
         memory = _driver.library.standin_memory(address, size)
         if not memory:
             return None
-        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(memory)).reshape(shape)
+        values = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(memory))
+        return values.view(dtype).reshape(shape)
 
 
 def _session(onnx: bytes) -> Any:
@@ -455,10 +454,15 @@ def _session(onnx: bytes) -> Any:
     return _STATE.sessions[onnx]
 
 
-def _scale(onnx: bytes, shape: tuple[int, ...]) -> int:
-    """Found by running it once; a model may be fixed to one shape."""
-    if onnx not in _STATE.scales:
+def _outputs(
+    onnx: bytes, shape: tuple[int, ...]
+) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of each output for an input of that shape, found by running it once."""
+    if (onnx, shape) not in _STATE.outputs:
         session = _session(onnx)
-        source = {session.get_inputs()[0].name: np.zeros(shape, np.uint8)}
-        _STATE.scales[onnx] = session.run(None, source)[0].shape[1] // shape[1]
-    return _STATE.scales[onnx]
+        answers = session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.uint8)})
+        names = [output.name for output in session.get_outputs()]
+        _STATE.outputs[onnx, shape] = {
+            name: (answer.shape, answer.dtype) for name, answer in zip(names, answers, strict=True)
+        }
+    return _STATE.outputs[onnx, shape]

@@ -27,7 +27,7 @@ class State:
     faults: dict[str, Any] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     sessions: dict[bytes, Any] = field(default_factory=dict)
-    scales: dict[bytes, int] = field(default_factory=dict)
+    outputs: dict[tuple[bytes, tuple[int, ...]], Any] = field(default_factory=dict)
 
     def reset(self) -> None:
         """Forget calls, faults and violations."""

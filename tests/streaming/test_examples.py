@@ -34,3 +34,14 @@ def test_inside_asyncio(astronaut: npt.NDArray[np.uint8], tmp_path: Path) -> Non
     for number in range(3):
         write_image(tmp_path / f"{number}.png", astronaut[:240:2, 80:400:2])
     assert run(EXAMPLES / "asyncio_stream.py", tmp_path) == "3 frames, 3 faces\n"
+
+
+def test_a_function_that_is_called(astronaut: npt.NDArray[np.uint8], tmp_path: Path) -> None:
+    """It is told of each frame's face, and the counts come at the end."""
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png", astronaut[:240:2, 80:400:2])
+    *told, last = run(EXAMPLES / "callback_stream.py", tmp_path).splitlines()
+    assert [line.partition(",")[0] for line in told] == [
+        f"{time} s: face 1" for time in ("0.00", "0.04", "0.08")
+    ]
+    assert last == "3 frames, 3 faces"

@@ -118,6 +118,23 @@ def test_the_health_file_says_how_it_is(tmp_path: Path) -> None:
         pass
 
 
+def test_sources_of_one_name_are_told_apart() -> None:
+    """No sample comes twice, which Prometheus would refuse."""
+    pytest.importorskip("prometheus_client")
+    from idrn_trt.streaming.metrics import StreamCollector
+
+    counts = StreamStats(["test:", "test:", "camera 0"], {}, [])
+    counts.sinks += [SinkStats("null"), SinkStats("null")]
+    samples = [
+        (sample.name, *sorted(sample.labels.items()))
+        for family in StreamCollector(counts).collect()
+        for sample in family.samples
+    ]
+    assert len(samples) == len(set(samples))
+    assert ("idrn_frames_total", ("source", "test: #1")) in samples
+    assert ("idrn_frames_total", ("source", "camera 0")) in samples
+
+
 def test_metrics_are_served_on_loopback_only() -> None:
     """What Prometheus reads has the counts, ages as a histogram in seconds, and the engine with its notes."""
     pytest.importorskip("prometheus_client")

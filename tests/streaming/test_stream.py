@@ -6,13 +6,15 @@ import logging
 import threading
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from players import WAIT_S, Endless, Flaky, Kept, Played, Silent, Spots, picture, spot, wait_until
 
 from idrn_trt.engines import open_engine
-from idrn_trt.errors import OptionError, SinkError, SourceError
+from idrn_trt.errors import DeviceError, OptionError, SinkError, SourceError
+from idrn_trt.faces.window import WINDOW_SIDES_PX
 from idrn_trt.streaming import backoff
 from idrn_trt.streaming.options import StreamOptions
 from idrn_trt.streaming.stream import Stream, stream
@@ -286,6 +288,39 @@ def test_faces_of_all_sources_are_one_engine_call(spots: Upscaler) -> None:
     assert calls == [3, 3, 3]
 
 
+def test_nothing_is_compiled_once_a_camera_plays(tiny_model: Path) -> None:
+    """Before the camera is opened the engine has been run on all that any number of faces comes down to."""
+
+    class Watching(Endless):
+        def open(self) -> None:
+            super().open()
+            compiled.append(set(engine._graphs))  # type: ignore[attr-defined]
+
+    compiled: list[set[tuple[int, int, int]]] = []
+    engine = open_engine(tiny_model, engine="openvino", precision="fp32", threads=1)
+    upscaler = Upscaler(engine=engine, detector=Spots(), frame_scale=1)
+    for _ in stream(Watching([picture(1)]), upscaler=upscaler):
+        break
+    for side in WINDOW_SIDES_PX:
+        for count in (1, 2, 5, 15):
+            engine.run(np.zeros((count, side, side, 3), np.uint8))
+    assert compiled == [set(engine._graphs)]  # type: ignore[attr-defined]
+    engine.close()
+
+
+def test_an_engine_that_fails_at_first_ends_the_stream(spots: Upscaler) -> None:
+    """Its error is raised, and no camera is opened."""
+
+    def fails(batch: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        raise DeviceError(f"no memory for {batch.shape} and {out is None}")
+
+    spots.engine.run = fails  # type: ignore[method-assign]
+    source = Endless([picture(1)])
+    with pytest.raises(DeviceError, match="no memory"):
+        stream(source, upscaler=spots).run()
+    assert source.opened == 0
+
+
 def test_two_streams_share_one_engine() -> None:
     """Each has its own upscaler over the same engine, and neither gets the other's pictures."""
 
@@ -316,6 +351,17 @@ def test_the_frame_size_may_change(spots: Upscaler) -> None:
         running.wait()
     assert [len(r.faces) for r in sink.results] == [1] * 6
     assert [round(r.faces[0].box.x) for r in sink.results] == [50] * 3 + [20] * 3
+
+
+def test_the_rate_may_change(faceless: Upscaler) -> None:
+    """A camera that slows down, as many do in the dark, goes on, and its rate is what it is now."""
+    source = Endless([picture(1)], every_s=0.001)
+    with Stream([source], [Kept()], upscaler=faceless) as running:
+        stats = running.stats.sources[0]
+        wait_until(lambda: stats.fps > 15, "a fast camera")
+        source.every_s = 0.1
+        wait_until(lambda: 0 < stats.fps < 11, "a slow camera")
+        assert stats.state == "playing"
 
 
 def test_memory_is_bounded_whatever_the_speed(faceless: Upscaler) -> None:
@@ -361,7 +407,7 @@ def test_a_sink_error_keeps_its_words(faceless: Upscaler) -> None:
     "wrong",
     [
         {"view": "front"}, {"max_fps": 0}, {"duration_s": float("nan")}, {"stall_s": -1},
-        {"detect_every": -1}, {"batch_wait_ms": float("inf")},
+        {"detect_every": -1}, {"batch_wait_ms": 1e300}, {"batch_wait_ms": float("nan")},
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from idrn_trt.engines._uint8_ends import INPUT, OUTPUT, with_uint8_ends
+from idrn_trt.engines._uint8_ends import INPUT, OUTPUT, with_uint8_ends, with_uint8_input
 from idrn_trt.engines.onnxruntime import OnnxRuntimeEngine
 from idrn_trt.errors import ModelError
 from idrn_trt.zoo import find_model
@@ -180,5 +180,49 @@ def test_two_outputs_are_refused() -> None:
     """A graph with more ends than the contract has is refused with their numbers."""
     model = make_models.tiny()
     model.graph.output.append(model.graph.output[0])
-    with pytest.raises(ModelError, match="1 inputs and 2 outputs"):
+    with pytest.raises(ModelError, match="2 outputs, expected one"):
         with_uint8_ends(model.SerializeToString())
+
+
+def two_ends() -> onnx.ModelProto:
+    """A model stated for 32x32 only: "twice" is what comes in by two, "mean" its mean, rank 4 and 2."""
+    nodes = [
+        helper.make_node("Add", ["lr", "lr"], ["twice"]),
+        helper.make_node("ReduceMean", ["lr"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("Identity", ["means"], ["mean"]),
+    ]
+    lr, twice = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 32, 32])
+        for name in ("lr", "twice")
+    )
+    mean = helper.make_tensor_value_info("mean", TensorProto.FLOAT, [1, 3])
+    graph = helper.make_graph(nodes, "two", [lr], [twice, mean])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def test_outputs_stay_as_they_are() -> None:
+    """With the input alone made uint8, any size is taken and the named outputs come in their order."""
+    data = with_uint8_input(two_ends().SerializeToString(), ["mean", "twice"], 0.5)
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    batch = picture(1, 64, 96)
+    mean, twice = session.run(None, {INPUT: batch})
+    np.testing.assert_array_equal(twice, batch.transpose(0, 3, 1, 2).astype(np.float32))
+    np.testing.assert_allclose(mean, batch.mean(axis=(1, 2)) * 0.5, rtol=1e-5)
+
+
+def test_outputs_not_asked_for_are_left_out() -> None:
+    """One of two outputs can be had alone; one that there is not is named."""
+    data = two_ends().SerializeToString()
+    made = onnx.load_from_string(with_uint8_input(data, ["twice"], 1.0))
+    assert [output.name for output in made.graph.output] == ["twice"]
+    with pytest.raises(ModelError, match="no output 'thrice'"):
+        with_uint8_input(data, ["twice", "thrice"], 1.0)
+
+
+def test_two_inputs_are_refused() -> None:
+    """A graph with another input than the picture is refused with their number."""
+    model = two_ends()
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+    with pytest.raises(ModelError, match="2 inputs, expected one"):
+        with_uint8_input(model.SerializeToString(), ["twice"], 1.0)

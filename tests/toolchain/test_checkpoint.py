@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from nets import Trap
 
 from idrn_trt.errors import ModelError, SinkError
 from idrn_trt.toolchain.checkpoint import (
@@ -217,16 +218,6 @@ def test_weights_of_another_network_are_a_model_error(saved: Path) -> None:
     with_meta(saved, {"config": NetConfig.parse("d3-w4-x2").to_dict()})
     with pytest.raises(ModelError, match="do not fit"):
         load_checkpoint(saved).network()
-
-
-class Trap:
-    """Leaves a file behind when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "checkpoint.safetensors"])

@@ -10,10 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from nets import network
 
 from idrn_trt.errors import ModelError
 from idrn_trt.toolchain.export import OPSET, TOLERANCE, check, export_onnx
-from idrn_trt.toolchain.net import IDRN, NetConfig
 
 KINDS = [
     "d2-w8-x2",
@@ -23,17 +23,6 @@ KINDS = [
     "d2-w8-x3-fast",
     "d2-w8-x4-fast",
 ]
-
-
-def network(name: str, **changes: str) -> IDRN:
-    """A network whose biases and, where it has them, running statistics are not trivial."""
-    torch.manual_seed(0)
-    net = IDRN(NetConfig.parse(name, **changes))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.02)
-        net(torch.rand(4, 3, 12, 12))
-    return net.eval()
 
 
 def run(model: onnx.ModelProto, lr: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -52,7 +41,7 @@ def shape(value: onnx.ValueInfoProto) -> list[str | int]:
 
 @pytest.mark.parametrize("folded", [True, False], ids=["folded", "unfolded"])
 @pytest.mark.parametrize("name", KINDS)
-def test_the_graph_computes_what_the_network_does(name: str, folded: bool) -> None:  # noqa: FBT001
+def test_the_graph_computes_what_the_network_does(name: str, *, folded: bool) -> None:
     """For every scale and reconstruction, and sizes not traced with, the graph equals torch."""
     net = network(name)
     model = export_onnx(net, folded=folded)

@@ -46,7 +46,7 @@ def test_curves_are_tensorboards(tmp_path: Path) -> None:
 
 def test_nothing_needs_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it lines and pictures are written all the same."""
-    monkeypatch.setattr(journal, "_tensorboard", lambda _folder, purge_step: None)  # noqa: ARG005
+    monkeypatch.setattr(journal, "_tensorboard", lambda *_, **__: None)
     with closing(Journal(tmp_path)) as one:
         one.write({"step": 1, "loss": 1.0}, PICTURE)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log.jsonl", "pictures"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from idrn_trt.toolchain.export import export_onnx
 from idrn_trt.toolchain.graph import write_model
 from idrn_trt.toolchain.net import IDRN
 from idrn_trt.toolchain.quantise import quantise
+from idrn_trt.toolchain.run import Losses
 from idrn_trt.toolchain.table import Plan, read_table, write_table
 from idrn_trt.toolchain.train import Trainer
 
@@ -140,10 +142,10 @@ def test_an_interrupted_run_resumes_to_the_bit(
     trainer = Trainer(tuning(faces, tmp_path, model))
     step = trainer._step
 
-    def interrupted(lr: torch.Tensor, hr: torch.Tensor) -> float:
+    def interrupted(batch: Sequence[torch.Tensor]) -> Losses:
         if trainer.step == 25:
             raise KeyboardInterrupt
-        return step(lr, hr)
+        return step(batch)
 
     monkeypatch.setattr(trainer, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):

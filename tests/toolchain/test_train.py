@@ -13,11 +13,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from nets import Trap, same
 from PIL import Image
 
 import idrn_trt
@@ -26,6 +28,7 @@ from idrn_trt.options import TrainOptions
 from idrn_trt.toolchain.checkpoint import load_checkpoint, save_checkpoint
 from idrn_trt.toolchain.export import export_onnx
 from idrn_trt.toolchain.graph import write_model
+from idrn_trt.toolchain.run import Losses
 from idrn_trt.toolchain.train import Trainer
 
 
@@ -46,11 +49,6 @@ def log(out: Path) -> list[dict[str, Any]]:
 def weights(path: Path) -> dict[str, torch.Tensor]:
     """A checkpoint's weights."""
     return load_checkpoint(path).weights
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    """Whether two sets of weights are equal to the bit."""
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.fixture(scope="module")
@@ -209,16 +207,6 @@ def test_final_weights_are_no_checkpoint(finished: Path, faces: Path, tmp_path: 
         Trainer(options(faces, tmp_path, resume=True))
 
 
-class Trap:
-    """Leaves a file behind when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
 @pytest.mark.parametrize("damage", ["cut", "pickle"])
 def test_a_damaged_checkpoint_is_not_resumed(
     finished: Path, faces: Path, tmp_path: Path, damage: str
@@ -241,10 +229,10 @@ def test_a_full_disk_keeps_the_last_checkpoint(finished: Path, faces: Path, tmp_
     step = trainer._step
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def stepping(lr: torch.Tensor, hr: torch.Tensor) -> float:
+    def stepping(batch: Sequence[torch.Tensor]) -> Losses:
         if trainer.step == 15:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-        return step(lr, hr)
+        return step(batch)
 
     trainer._step = stepping  # type: ignore[method-assign]
     try:
@@ -372,8 +360,8 @@ def test_every_kind_of_run_resumes_to_the_bit(
     half = part.plan.steps // 2
     batches = itertools.islice(part._batches(), half)
     part.net.train()
-    for lr, hr in batches:
-        part._step(lr, hr)
+    for batch in batches:
+        part._step(batch)
     part.save()
     rest = Trainer(options(faces, tmp_path / "part", resume=True, **small))
     assert rest.step == half
@@ -398,11 +386,11 @@ def test_the_average_is_what_comes_out(faces: Path, tmp_path: Path) -> None:
     mean: dict[str, torch.Tensor] = {}
     step = trainer._step
 
-    def stepping(lr: torch.Tensor, hr: torch.Tensor) -> float:
-        loss = step(lr, hr)
+    def stepping(batch: Sequence[torch.Tensor]) -> Losses:
+        losses = step(batch)
         for name, value in trainer.net.state_dict().items():
             mean[name] = mean[name] * 0.5 + value * 0.5 if name in mean else value.clone()
-        return loss
+        return losses
 
     trainer._step = stepping  # type: ignore[method-assign]
     final = weights(trainer.run())

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from nets import network
 
 from idrn_trt.errors import ModelError
 from idrn_trt.toolchain.net import IDRN, NetConfig, SubPixelStage
 from idrn_trt.toolchain.networks import build, parse_network
 from idrn_trt.toolchain.transfer import transferred
-
-
-def network(name: str, **changes: str) -> IDRN:
-    """A network none of whose weights is trivial."""
-    torch.manual_seed(0)
-    net = IDRN(NetConfig.parse(name, **changes))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.02)
-    return net.eval()
 
 
 def first_stage(net: IDRN) -> SubPixelStage:

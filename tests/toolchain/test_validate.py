@@ -48,7 +48,7 @@ def test_upscale_takes_views(net: IDRN) -> None:
 
 
 @pytest.mark.parametrize("degraded", [False, True])
-def test_validation_is_the_mean_over_whole_crops(net: IDRN, degraded: bool) -> None:  # noqa: FBT001
+def test_validation_is_the_mean_over_whole_crops(net: IDRN, *, degraded: bool) -> None:
     """The figures are the mean PSNR-Y of the network and of bicubic over the evaluation pairs."""
     images = [draw(k, 60, 70) for k in range(3)]
     pairs = [evaluation_pair(pixels, 3, 16) for pixels in images]

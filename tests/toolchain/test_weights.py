@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
+from nets import network, same
 from onnx import numpy_helper
 
 from idrn_trt.errors import ModelError
@@ -19,24 +19,9 @@ from idrn_trt.toolchain.net import IDRN, NetConfig
 from idrn_trt.toolchain.weights import read_weights, weights_of_onnx
 
 
-def network(name: str, **changes: str) -> IDRN:
-    """A network none of whose weights is trivial."""
-    torch.manual_seed(0)
-    net = IDRN(NetConfig.parse(name, **changes))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.02)
-    return net.eval()
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    """Whether two sets of weights are equal to the bit."""
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
 @pytest.mark.parametrize("folded", [True, False], ids=["folded", "unfolded"])
 @pytest.mark.parametrize("name", [f"d2-w8-x{s}{f}" for s in (2, 3, 4) for f in ("", "-fast")])
-def test_exported_weights_come_back(name: str, folded: bool) -> None:  # noqa: FBT001
+def test_exported_weights_come_back(name: str, *, folded: bool) -> None:
     """Configuration and weights of every scale and reconstruction come back to the bit."""
     net = network(name)
     config, weights = weights_of_onnx(export_onnx(net, folded=folded))

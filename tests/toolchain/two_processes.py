@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 from idrn_trt.errors import IdrnError
 from idrn_trt.options import TrainOptions
 from idrn_trt.toolchain.distribute import Ranks
+from idrn_trt.toolchain.run import Losses
 from idrn_trt.toolchain.train import Trainer
 
 
@@ -40,11 +42,11 @@ def train(case: dict[str, Any], ranks: Ranks) -> None:
     trainer = Trainer(train_options(fields), ranks)
     step = trainer._step
 
-    def stepping(lr: torch.Tensor, hr: torch.Tensor) -> float:
-        loss = step(lr, hr)
+    def stepping(batch: Sequence[torch.Tensor]) -> Losses:
+        losses = step(batch)
         if ranks.rank and trainer.step == case.get("press_after"):
             os.kill(os.getpid(), signal.SIGINT)
-        return loss
+        return losses
 
     trainer._step = stepping  # type: ignore[method-assign]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

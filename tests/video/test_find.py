@@ -43,7 +43,7 @@ def test_a_picture_of_any_name(tmp_path: Path, ending: str) -> None:
         (b"junk", True),
     ],
 )
-def test_content_goes_before_the_name(tmp_path: Path, head: bytes, video: bool) -> None:  # noqa: FBT001
+def test_content_goes_before_the_name(tmp_path: Path, head: bytes, *, video: bool) -> None:
     """Bytes that tell decide; where they do not, .mp4 is a video."""
     (tmp_path / "x.mp4").write_bytes(head + bytes(100))
     assert is_video(tmp_path / "x.mp4") == video

@@ -191,6 +191,15 @@ def test_old_faces_are_removed(
     assert len(lines) <= left + 3  # the list is written anew now and then
 
 
+def test_faces_grow_old_while_none_comes(tmp_path: Path) -> None:
+    """Those of an earlier run are removed by their age although the frames are empty."""
+    write_all(FacesFolder(tmp_path), [result(0, face())])
+    sink = FacesFolder(tmp_path, keep=Retention(days=0.5))
+    assert len(list(tmp_path.glob("*.png"))) == 2
+    sink.write(result(1))
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_a_damaged_list_is_no_obstacle(tmp_path: Path) -> None:
     """Lines cut off, foreign or pointing out of the folder are passed over and remove nothing."""
     outside = tmp_path / "outside.png"

@@ -11,18 +11,19 @@ from tqdm import tqdm
 
 from idrn_trt.engines._cache import cache_folder
 from idrn_trt.errors import SourceError
-from idrn_trt.faces.haar import HaarDetector
+from idrn_trt.faces.cnn import CnnDetector
 from idrn_trt.files import write_text
 from idrn_trt.images import READ_SUFFIXES, read_image
 from idrn_trt.toolchain.sources.face import LabelledFace, Listing
 from idrn_trt.types import Box
+from idrn_trt.zoo import DETECTOR_MODEL, find_model
 
 MANIFEST = "manifest.csv"
 WITHOUT_FACE = "pictures without a face found"
 UNREADABLE = "unreadable pictures"
 _SMALLEST_FACE_PX = 48
-# The detector's boxes end at the brows and the chin.
-_MARGIN = 1.3
+# The detector's boxes end at the forehead and the chin.
+_MARGIN = 1.16
 
 # Picture's name -> the boxes of its faces, or why it cannot be read.
 Found = dict[str, list[list[float]] | str]
@@ -46,7 +47,7 @@ def read_folder(root: Path) -> Listing:
 def read_scenes(root: Path) -> Listing:
     """Every face that the default detector finds in the pictures below `root`.
 
-    What it found is kept in the user's cache until a picture changes.
+    What it found is kept in the user's cache until a picture or the detector changes.
     """
     listing = Listing()
     for name, found in _found(root).items():
@@ -69,7 +70,7 @@ def _found(root: Path) -> Found:
     if kept is not None and kept.is_file():
         found: Found = json.loads(kept.read_text(encoding="utf-8"))
         return found
-    detector = HaarDetector(min_face_px=_SMALLEST_FACE_PX)
+    detector = CnnDetector(min_face_px=_SMALLEST_FACE_PX)
     found = {}
     for path in tqdm(files, desc="finding faces", unit="picture", leave=False, disable=None):
         found[path.relative_to(root).as_posix()] = _detect(detector, path)
@@ -78,7 +79,7 @@ def _found(root: Path) -> Found:
     return found
 
 
-def _detect(detector: HaarDetector, path: Path) -> list[list[float]] | str:
+def _detect(detector: CnnDetector, path: Path) -> list[list[float]] | str:
     try:
         faces = detector.detect(read_image(path))
     except SourceError as error:
@@ -87,10 +88,12 @@ def _detect(detector: HaarDetector, path: Path) -> list[list[float]] | str:
 
 
 def _stamp(root: Path, files: list[Path]) -> str:
-    """What names a set of pictures: their names, sizes and times of change."""
+    """What names a set of pictures and who looked: names, sizes, times of change; the detector's files."""
     stats = [(p.relative_to(root).as_posix(), p.stat()) for p in files]
     known = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
-    text = repr((str(root.resolve()), HaarDetector.name, _SMALLEST_FACE_PX, known))
+    model = sorted(file.sha256 for file in find_model(DETECTOR_MODEL).files.values())
+    detector = (CnnDetector.name, model, _SMALLEST_FACE_PX)
+    text = repr((str(root.resolve()), detector, known))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

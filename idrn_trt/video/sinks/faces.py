@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +21,8 @@ from idrn_trt.types import StreamResult, TrackedFace
 LIST = "faces.jsonl"
 # A track that has not been seen for so long is over.
 LOST_S = 1.0
+# Faces may grow too old while no new one comes.
+_LOOK_S = 60.0
 # The list is written anew once so many of its lines are of faces that are gone.
 _MOST_STALE = 1000
 
@@ -36,8 +41,10 @@ class Retention:
     def __post_init__(self) -> None:
         for name in ("count", "days", "megabytes"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise OptionError(f"faces to keep: {name} must be above 0, got {value!r}")
+            if value is not None and not 0 < value < math.inf:
+                raise OptionError(
+                    f"faces to keep: {name} must be above 0 and finite, got {value!r}"
+                )
 
     @property
     def limited(self) -> bool:
@@ -79,6 +86,7 @@ class FacesFolder:
         self._kept: deque[dict[str, Any]] = deque()
         self._bytes = 0
         self._stale = 0
+        self._looked_s = 0.0
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if self._keep.limited:
@@ -95,6 +103,10 @@ class FacesFolder:
             if over or shot.seen_s - shot.begin_s >= self._every_s:
                 del self._shots[key]
                 self._write(shot)
+        if result.captured_s - self._looked_s > _LOOK_S:
+            self._looked_s = result.captured_s
+            with self._failing():
+                self._remove_old()
 
     def close(self) -> None:
         """See Sink: writes the shots of the tracks that are not over yet."""
@@ -130,12 +142,17 @@ class FacesFolder:
         }
         write_image(self._folder / f"{stem}.lr.png", face.lr)
         write_image(self._folder / f"{stem}.sr.png", face.sr)
-        try:
+        with self._failing():
             with (self._folder / LIST).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
             if self._keep.limited:
                 self._add(entry)
                 self._remove_old()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise SinkError(
                 f"cannot write to folder {str(self._folder)!r}: {_reason(error)}"

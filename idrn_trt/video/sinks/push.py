@@ -110,6 +110,7 @@ class Push:
         self._container.start_encoding()
         if self._connected:
             _LOG.info("%s: sending again", self.name)
+            self._again_s = 0.0
         self._connected = True
         self._opened_s = time.monotonic()
 

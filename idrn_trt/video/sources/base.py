@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 UInt8 = npt.NDArray[np.uint8]
 
+# How long a live source may be silent, if the caller does not say.
+TIMEOUT_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:

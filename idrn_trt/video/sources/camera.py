@@ -13,25 +13,28 @@ import numpy as np
 from idrn_trt.errors import SourceError
 from idrn_trt.video.sources.base import SourceFrame
 
-# A camera that gives no frame for so long is reopened.
-SILENCE_MS = 5_000
-
 
 class Camera:
     """A camera by its number, or by its device file.
 
-    size: (width, height) asked for; a camera that lacks it gives what is nearest. fps: likewise. MJPG is
-    asked for because uncompressed pictures do not fit through USB 2 at full rate. What a camera says of
-    its rate is not used: the time of each frame is when it came.
+    timeout_s: how long it may give no frame. size: (width, height) asked for; a camera that lacks it
+    gives what is nearest. fps: likewise. MJPG is asked for because uncompressed pictures do not fit
+    through USB 2 at full rate. What a camera says of its rate is not used: the time of each frame is when
+    it came.
     """
 
     live = True
 
     def __init__(
-        self, device: int | str, size: tuple[int, int] | None = None, fps: float | None = None
+        self,
+        device: int | str,
+        timeout_s: float,
+        size: tuple[int, int] | None = None,
+        fps: float | None = None,
     ) -> None:
         self.name = f"camera {device}" if isinstance(device, int) else device
         self._device = device
+        self._timeout_s = timeout_s
         self._size = size
         self._fps = fps
         self._capture: Any = None
@@ -53,7 +56,7 @@ class Camera:
         if self._fps is not None:
             capture.set(cv2.CAP_PROP_FPS, self._fps)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        capture.set(cv2.CAP_PROP_READ_TIMEOUT_MSEC, SILENCE_MS)
+        capture.set(cv2.CAP_PROP_READ_TIMEOUT_MSEC, self._timeout_s * 1e3)
 
     def read(self) -> SourceFrame | None:
         """See Source."""

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from idrn_trt.errors import SourceError
 from idrn_trt.video.colour import Colour, ToRgb, colour_of
 from idrn_trt.video.options import VideoOptions
-from idrn_trt.video.sources.base import SourceFrame
+from idrn_trt.video.sources.base import TIMEOUT_S, SourceFrame
 from idrn_trt.video.sources.redact import redacted
 
 # Scheme -> what FFmpeg may open for it. Nothing that a server says can make it open a file.
@@ -31,8 +31,6 @@ _DEMUXERS = "rtsp,sdp,mpjpeg,mjpeg,jpeg_pipe,mpegts,h264,hevc,matroska,webm,flv,
 # What is read to learn what a stream holds, and then lost. FFmpeg's own 5 s and 5 MB are 5 s of waiting;
 # the frame rate, for which it would wait longest, is not needed.
 _PROBE = {"analyzeduration": "1000000", "probesize": "500000", "fpsprobesize": "0"}
-# How long a connection may be silent, if the caller does not say.
-TIMEOUT_S = 5.0
 
 
 class NetworkSource:

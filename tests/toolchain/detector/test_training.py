@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from nets import network
 
 from idrn_trt.cli import main
 from idrn_trt.errors import ModelError, OptionError, TrainingError
 from idrn_trt.faces.cnn import CnnDetector
 from idrn_trt.options import DetectorOptions
-from idrn_trt.toolchain.checkpoint import load_checkpoint
+from idrn_trt.toolchain.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from idrn_trt.toolchain.detector import training
 from idrn_trt.toolchain.detector.training import DetectorTrainer
+from idrn_trt.toolchain.run import Losses
 
 
 @pytest.fixture(autouse=True)
@@ -45,13 +48,13 @@ def test_it_learns(scenes: Path, tmp_path: Path) -> None:
     losses = []
     step = trainer._step
 
-    def noted(pixels: torch.Tensor, wanted: list[torch.Tensor]) -> tuple[float, float]:
-        losses.append(step(pixels, wanted))
+    def noted(batch: Sequence[torch.Tensor]) -> Losses:
+        losses.append(step(batch))
         return losses[-1]
 
     trainer._step = noted  # type: ignore[method-assign]  # to look at what it returns
     trainer.run()
-    sums = np.array(losses).sum(1)
+    sums = np.array([sum(parts.values()) for parts in losses])
     assert sums[-10:].mean() < 0.8 * sums[:10].mean()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [30, 60]
@@ -67,10 +70,10 @@ def test_a_run_in_two_parts_is_one_run(
     first = DetectorTrainer(options(scenes, tmp_path / "parts"))
     step = first._step
 
-    def pressed(*args: Any) -> tuple[float, float]:
+    def pressed(batch: Sequence[torch.Tensor]) -> Losses:
         if first.step == 5:
             raise KeyboardInterrupt
-        return step(*args)
+        return step(batch)
 
     monkeypatch.setattr(first, "_step", pressed)
     with pytest.raises(KeyboardInterrupt):
@@ -87,6 +90,17 @@ def test_what_does_not_fit_is_refused(scenes: Path, tmp_path: Path) -> None:
         DetectorTrainer(options(scenes, tmp_path))
     with pytest.raises(ModelError, match="batch"):
         DetectorTrainer(options(scenes, tmp_path, batch=5, resume=True))
+
+
+def test_another_network_is_refused(scenes: Path, tmp_path: Path) -> None:
+    """A network that enlarges is neither gone on with nor started from."""
+    net = network("d1-w8-x2")
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(Checkpoint(net.config, dict(net.state_dict()), {}, {}, {}), path)
+    with pytest.raises(ModelError, match="made by another recipe"):
+        DetectorTrainer(options(scenes, tmp_path, resume=True))
+    with pytest.raises(ModelError, match="do not fit"):
+        DetectorTrainer(options(scenes, tmp_path / "new", init=path))
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(scenes: Path, tmp_path: Path) -> None:

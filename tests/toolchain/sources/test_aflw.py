@@ -185,7 +185,7 @@ def test_too_much_work_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A database that costs more steps than AFLW ever would is a SourceError, in bounded time."""
     monkeypatch.setattr(aflw, "_MOST_TICKS", 1)
     monkeypatch.setattr(aflw, "_STEPS_A_TICK", 1000)
-    many = f"{ENDLESS} INSERT INTO FaceRect SELECT i, 1, 1, 9, 9, 1 FROM n LIMIT 5000"  # noqa: S608
+    many = f"{ENDLESS} INSERT INTO FaceRect SELECT i, 1, 1, 9, 9, 1 FROM n LIMIT 5000"  # noqa: S608 (a trap)
     with pytest.raises(SourceError, match="interrupted"):
         read_aflw(database(tmp_path, many))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 from PIL import Image
 
 from idrn_trt.errors import OptionError, SourceError
-from idrn_trt.faces.detect import HaarDetector
+from idrn_trt.faces.cnn import CnnDetector
 from idrn_trt.toolchain.sources import list_faces, parse_specs
 from idrn_trt.toolchain.sources.folder import UNREADABLE, WITHOUT_FACE, read_folder, read_scenes
+from idrn_trt.zoo import DETECTOR_MODEL, find_model
 
 skimage_data = pytest.importorskip("skimage.data")
 
@@ -98,16 +101,18 @@ def test_faces_are_found_in_scenes(scenes: Path) -> None:
     assert listing.problems.counts == {WITHOUT_FACE: 1, UNREADABLE: 1}
 
 
-def test_faces_are_found_once(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second listing comes from the cache, until a picture changes."""
+def test_faces_are_found_once(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second listing comes from the cache, until a picture or the detector's model changes."""
     calls = []
-    detect = HaarDetector.detect
+    detect = CnnDetector.detect
 
-    def counted(self: HaarDetector, frame: np.ndarray) -> object:
+    def counted(self: CnnDetector, frame: np.ndarray) -> object:
         calls.append(frame.shape)
         return detect(self, frame)
 
-    monkeypatch.setattr(HaarDetector, "detect", counted)
+    monkeypatch.setattr(CnnDetector, "detect", counted)
     first = read_scenes(scenes)
     assert len(calls) == 2
     assert read_scenes(scenes) == first
@@ -115,3 +120,10 @@ def test_faces_are_found_once(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (scenes / "wall.png").unlink()
     assert read_scenes(scenes).faces == first.faces
     assert len(calls) == 3
+    model = shutil.copytree(find_model(DETECTOR_MODEL).folder, tmp_path / DETECTOR_MODEL)
+    manifest = json.loads((model / "manifest.json").read_bytes())
+    del manifest["files"]["fp16"]
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setenv("IDRN_MODELS", str(tmp_path))
+    assert read_scenes(scenes).faces == first.faces
+    assert len(calls) == 4
