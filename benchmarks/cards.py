@@ -57,6 +57,20 @@ CLEAN_LIMIT = (
     "Trained on clean pictures reduced by bicubic. On compressed or noisy ones (webcams, CCTV) it sharpens "
     "the artefacts too: see the second table, and `idrn-d8-w64-x4-real`."
 )
+# What a model was begun from, where it was not trained in one go.
+STARTS = {
+    "idrn-d16-w64-x4": (
+        "It started from weights trained before (`--init`), in three runs: 4,500 steps from those of "
+        "d8-w64-x4, with the new units as the identity; 5,500 with the background pictures added; then "
+        "these."
+    ),
+}
+SHORTER = (
+    "It started from weights trained before (`--init`): those of the d8-w64-x4 network after 10,000 "
+    "steps or more, in one run or by way of a shorter one; what differs in shape started anew."
+)
+# Models that learned from more than face crops: name -> how many of what, and how they were mixed.
+WITH_OBJECTS = {"idrn-d16-w64-x4": "2,491"}
 REAL_LIMIT = (
     "On clean pictures, reduced by bicubic alone, it is softer than `idrn-d8-w64-x4`: see above."
 )
@@ -165,7 +179,7 @@ def card(name: str, manifest: Document, measured: Document) -> str:
             _larger(on),
         ]
     parts += ["The other files lose, on the first table's crops:", _losses(manifest)]
-    parts += ["## Training", _training(manifest), _data()]
+    parts += ["## Training", _training(name, manifest), _data(name)]
     limits = (REAL_LIMIT if real else CLEAN_LIMIT, *LIMITS)
     parts += ["## Limits", "\n".join(f"- {line}" for line in limits)]
     parts.append(card_parts.LICENCE)
@@ -225,7 +239,7 @@ def _losses(manifest: Document) -> str:
     return markdown_table(heads, rows)
 
 
-def _training(manifest: Document) -> str:
+def _training(name: str, manifest: Document) -> str:
     recipe, scale = manifest["recipe"], manifest["scale"]
     pictures = "as cameras make them" if recipe.get("degrade") else "reduced by bicubic"
     lines = [
@@ -242,19 +256,19 @@ def _training(manifest: Document) -> str:
     if recipe.get("ema"):
         lines.append(f"The weights are a running average that keeps {recipe['ema']:g} a step.")
     if recipe.get("init_sha256"):
-        lines.append(
-            "It started from weights trained before (`--init`): those of the d8-w64-x4 network after 10,000 "
-            "steps or more, in one run or by way of a shorter one; what differs in shape started anew."
-        )
+        lines.append(STARTS.get(name, SHORTER))
     return " ".join(lines)
 
 
-def _data() -> str:
+def _data(name: str) -> str:
+    objects = WITH_OBJECTS.get(name)
+    counts = {**CROPS, "objects": objects} if objects else CROPS
+    mixed = "Each crop came three times as often as each picture of objects. " if objects else ""
     return (
         "Data: 1,442 square face crops of at most 256 px, less the 3 % held out to watch the training.\n\n"
-        + card_parts.sources("crops", CROPS)
-        + "\n\nThe sha256 of the set is in `manifest.json`. The pictures are not part of this project. "
-        "Calibration used 300 of the same crops, listed by sha256 in `calib/`."
+        + card_parts.sources("pictures" if objects else "crops", counts)
+        + f"\n\n{mixed}The sha256 of the set is in `manifest.json`. The pictures are not part of this "
+        "project. Calibration used 300 of the same crops, listed by sha256 in `calib/`."
     )
 
 

@@ -65,7 +65,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--seed", type=int, default=0, help="that run's seed (default: %(default)s)")
     add("--crop-px", type=int, default=0, metavar="N", help="leave out N HR pixels of every border")
     add("--json", type=Path, metavar="FILE", help="every crop's score as JSON")
-    add("--picture", type=Path, metavar="FILE", help="best, median and worst crop side by side")
+    add(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="LR, bicubic, ours, truth of the best, median and worst crop",
+    )
     add_engine_arguments(parser)
     parser.set_defaults(run=run)
 
