@@ -147,7 +147,7 @@ IDRN_API idrn_status idrn_get_info(const idrn_engine *engine, idrn_info *info);
 
 /* The network alone: results[i] becomes windows[i], `scale` times larger. All windows of a call have one
  * size, of 8 to IDRN_MAX_WINDOW_PX pixels a side; formats and strides are each image's own. No result may
- * overlap a window. The network is compiled for a size and for 1, 2, 4, 8 or 16 windows at once when it is
+ * overlap a window. The network is compiled for a size and for 1, 2, 4 or 8 windows at once when it is
  * first needed, which takes about a second each; after that a call allocates nothing but what OpenVINO itself
  * does. */
 IDRN_API idrn_status idrn_run(idrn_engine *engine, const idrn_image *windows, uint32_t count,

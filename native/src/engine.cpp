@@ -14,9 +14,12 @@ namespace idrn {
 namespace {
 
 // Graphs are static. A batch is run in pieces of these sizes, so that a stream whose number of faces changes
-// meets five graphs a window size instead of one for each number.
-constexpr std::array<uint32_t, 5> PIECES = {16, 8, 4, 2, 1};
-// Five window sizes times the pieces, and a few odd ones.
+// meets a few graphs a window size instead of one for each number.
+constexpr std::array<uint32_t, 4> PIECES = {8, 4, 2, 1};
+// Of more LR pixels than this a piece's feature maps leave the cache, and each window costs up to a tenth more
+// (docs/performance.md). A single window is run whole whatever its size.
+constexpr uint64_t MOST_PIXELS = 9216;
+// The pieces of five window sizes, and a few odd ones.
 constexpr size_t MOST_GRAPHS = 32;
 // A network keeps a picture's mean to about one grey level; one whose weights or scales are broken lands at 0
 // or 255. Half of what lies between is far from both.
@@ -223,8 +226,12 @@ void Engine::compute_by_side(const Batch &batch) {
 }
 
 void Engine::compute(const Batch &batch, uint32_t count, Size window) {
+    const uint64_t pixels = uint64_t{window.height} * window.width;
     uint32_t start = 0;
     for (const uint32_t size : PIECES) {
+        if (size > 1 && size * pixels > MOST_PIXELS) {
+            continue;
+        }
         for (; count - start >= size; start += size) {
             Graph &piece = graph({size, window.height, window.width});
             const size_t lr_bytes = size_t{window.width} * window.height * 3;
