@@ -1,7 +1,7 @@
 /* A pipeline with idrnsr whose faces come from a file instead of from a detector.
  *
- *   gst_boxes BOXES_FILE filesrc location=clip.mkv ! decodebin ! videoconvert ! idrnsr name=sr model=DIR !
- * ...
+ *   gst_boxes BOXES_FILE filesrc location=clip.mkv ! decodebin ! videoconvert \
+ *     ! idrnsr name=sr model=DIR ! videoconvert ! autovideosink
  *
  * The element named "sr" gets the boxes as regions of interest, frames counted from the first that reaches
  * it. The program ends with the stream.
