@@ -24,8 +24,8 @@ from idrn_trt.video.reader import Reader
 FRAME_PX = (160, 120)
 # So often memory is looked at.
 LOOKS = 100
-# What the small faces of these frames fall into, one of them or, now and then, a second one.
-WINDOWS_PX = (32, 48)
+# What the faces of these frames fall into, one of them or, now and then, a second one.
+WINDOWS_PX = (32, 48, 64, 96)
 
 
 def memory_rows(clip: Path, engine: Engine, threads: int, count: int) -> Iterator[dict[str, Any]]:

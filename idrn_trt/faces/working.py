@@ -42,11 +42,16 @@ def working_size(frame: UInt8, scale: float) -> tuple[int, int]:
 
 
 def resized(picture: UInt8, scale: float) -> UInt8:
-    """The picture at its working size; itself at a scale of 1."""
+    """The picture at its working size; itself at a scale of 1.
+
+    Down to half its size two pixels a side are mixed, which is about what the mean of the covered area
+    is there, in a quarter of the time.
+    """
     if scale == 1:
         return picture
     height, width = working_size(picture, scale)
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    shrinking = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
+    method = cv2.INTER_CUBIC if scale > 1 else shrinking
     return np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
 
 
