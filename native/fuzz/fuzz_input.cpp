@@ -12,6 +12,7 @@
 #include "idrn.h"
 #include "manifest.h"
 #include "paste.h"
+#include "resize.h"
 #include "window.h"
 
 namespace {
@@ -66,6 +67,7 @@ void try_options(Bytes &bytes) {
 // The whole way of a frame but for the network, whose answer is grey.
 void try_boxes(Bytes &bytes) {
     static idrn::Paster paster;
+    static idrn::Resizer resizer;
     const auto small = [&bytes](uint32_t most) { return 1 + bytes.take<uint16_t>() % most; };
     const idrn::Size frame = {small(200), small(200)}, out = {small(400), small(400)};
     const idrn_format format = bytes.take<uint8_t>() % 4;
@@ -84,6 +86,7 @@ void try_boxes(Bytes &bytes) {
             windows.push_back(window);
         }
     }
+    resizer.resize(in, picture);
     std::vector<uint32_t> places;
     idrn::order_for_paste(windows, places);
     for (const uint32_t place : places) {

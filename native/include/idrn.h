@@ -71,10 +71,21 @@ enum {
 
 typedef uint32_t idrn_precision;
 enum {
-    IDRN_PRECISION_AUTO = 0, /* int8 where the model has that file, else fp32 */
+    IDRN_PRECISION_AUTO = 0, /* the first that the model has a file for: OpenVINO int8, fp32; TensorRT fp16,
+                                int8, fp32 */
     IDRN_PRECISION_FP32 = 1,
-    IDRN_PRECISION_BF16 = 2, /* needs a processor that multiplies in bfloat16 */
-    IDRN_PRECISION_INT8 = 3
+    IDRN_PRECISION_BF16 = 2, /* OpenVINO; needs a processor that multiplies in bfloat16 */
+    IDRN_PRECISION_INT8 = 3,
+    IDRN_PRECISION_FP16 = 4 /* TensorRT */
+};
+
+/* What computes. */
+typedef uint32_t idrn_backend;
+enum {
+    IDRN_BACKEND_OPENVINO = 0, /* on the processor */
+    IDRN_BACKEND_TENSORRT = 1  /* on an NVIDIA GPU, where TensorRT was found when the library was built. Never
+                                  run by this project. The GPU is the one that is current for the calling
+                                  thread, the same in all calls on an engine; threads has no meaning. */
 };
 
 /* Start from idrn_options_default(), which fills in every member. */
@@ -82,6 +93,7 @@ typedef struct idrn_options {
     uint32_t struct_size; /* sizeof(idrn_options) in the caller's program */
     uint32_t threads;     /* for the computation; 0: every processor */
     idrn_precision precision;
+    idrn_backend backend;
 } idrn_options;
 
 /* 8-bit pixels in the caller's memory, rows from the top. Images that are read are never written. */
@@ -136,7 +148,7 @@ IDRN_API const char *idrn_last_error(void);
 IDRN_API idrn_options idrn_options_default(void);
 
 /* Opens a model folder: its manifest and the file in use are checked against each other. Blocks for about a
- * second. `options` may be null. On failure *engine is null. */
+ * second; with TensorRT for minutes the first time. `options` may be null. On failure *engine is null. */
 IDRN_API idrn_status idrn_open(const char *model_folder, const idrn_options *options, idrn_engine **engine);
 
 /* Waits for the call in progress and frees everything. Null is allowed. */

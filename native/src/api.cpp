@@ -71,9 +71,13 @@ void check_struct(uint32_t got, size_t expected, const char *name) {
 
 void check_options(const idrn_options &options) {
     check_struct(options.struct_size, sizeof(idrn_options), "options");
-    if (options.precision > IDRN_PRECISION_INT8) {
+    if (options.precision > IDRN_PRECISION_FP16) {
         throw argument_error("options has precision " + std::to_string(options.precision) +
-                             ", expected one of IDRN_PRECISION_AUTO, _FP32, _BF16, _INT8");
+                             ", expected one of IDRN_PRECISION_AUTO, _FP32, _BF16, _INT8, _FP16");
+    }
+    if (options.backend > IDRN_BACKEND_TENSORRT) {
+        throw argument_error("options has backend " + std::to_string(options.backend) +
+                             ", expected IDRN_BACKEND_OPENVINO or IDRN_BACKEND_TENSORRT");
     }
     if (options.threads > MOST_THREADS) {
         throw argument_error("options has " + std::to_string(options.threads) +
@@ -178,7 +182,7 @@ const char *idrn_last_error(void) {
 }
 
 idrn_options idrn_options_default(void) {
-    return {sizeof(idrn_options), 0, IDRN_PRECISION_AUTO};
+    return {sizeof(idrn_options), 0, IDRN_PRECISION_AUTO, IDRN_BACKEND_OPENVINO};
 }
 
 idrn_status idrn_open(const char *model_folder, const idrn_options *options, idrn_engine **engine) {

@@ -37,7 +37,7 @@ class Network {
 public:
     virtual ~Network() = default;
 
-    // Throws Error (IDRN_ERROR_DEVICE).
+    // Throws Error: IDRN_ERROR_DEVICE, and IDRN_ERROR_MODEL where only compiling shows what is wrong.
     virtual std::unique_ptr<Graph> compile(const Shape &shape) const = 0;
 };
 
@@ -51,5 +51,9 @@ struct NetworkFile {
 // Throws Error: IDRN_ERROR_MODEL for a file that is not a network of that scale, IDRN_ERROR_ARGUMENT for a
 // precision that this processor lacks.
 std::unique_ptr<Network> open_openvino(const NetworkFile &file, idrn_precision precision, uint32_t threads);
+
+// TensorRT on the GPU that is current for the calling thread; never run by this project. Throws Error:
+// IDRN_ERROR_ARGUMENT where TensorRT was not found when this was built, IDRN_ERROR_DEVICE without a GPU.
+std::unique_ptr<Network> open_tensorrt(const NetworkFile &file);
 
 }  // namespace idrn

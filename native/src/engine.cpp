@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iterator>
 #include <numeric>
 
 #include "error.h"
@@ -16,8 +17,8 @@ namespace {
 // Graphs are static. A batch is run in pieces of these sizes, so that a stream whose number of faces changes
 // meets a few graphs a window size instead of one for each number.
 constexpr std::array<uint32_t, 4> PIECES = {8, 4, 2, 1};
-// Of more LR pixels than this a piece's feature maps leave the cache, and each window costs up to a tenth more
-// (docs/performance.md). A single window is run whole whatever its size.
+// Of more LR pixels than this a piece's feature maps leave the cache, and each window costs up to a tenth
+// more (docs/performance.md). A single window is run whole whatever its size.
 constexpr uint64_t MOST_PIXELS = 9216;
 // The pieces of five window sizes, and a few odd ones.
 constexpr size_t MOST_GRAPHS = 32;
@@ -28,20 +29,35 @@ constexpr int64_t MOST_DRIFT_LEVELS = 64;
 // The window compiled and tried when an engine is opened: the one most faces fall into.
 constexpr uint32_t OPENING_WINDOW_PX = 32;
 
-constexpr char INT8_KIND[] = "int8-cpu";
+struct Source {
+    idrn_precision precision;
+    const char *kind;  // of the model's file
+};
 
-idrn_precision chosen(idrn_precision wanted, const ModelFolder &folder) {
-    if (wanted != IDRN_PRECISION_AUTO) {
-        return wanted;
-    }
-    return folder.has(INT8_KIND) ? IDRN_PRECISION_INT8 : IDRN_PRECISION_FP32;
-}
+// In the order that IDRN_PRECISION_AUTO takes them.
+constexpr Source OPENVINO_SOURCES[] = {{IDRN_PRECISION_INT8, "int8-cpu"},
+                                       {IDRN_PRECISION_FP32, "fp32"},
+                                       {IDRN_PRECISION_FP32, "fp16"},
+                                       {IDRN_PRECISION_BF16, "fp32"},
+                                       {IDRN_PRECISION_BF16, "fp16"}};
+constexpr Source TENSORRT_SOURCES[] = {
+    {IDRN_PRECISION_FP16, "fp16"}, {IDRN_PRECISION_INT8, "int8-trt"}, {IDRN_PRECISION_FP32, "fp32"}};
 
-std::string file_kind(idrn_precision precision, const ModelFolder &folder) {
-    if (precision == IDRN_PRECISION_INT8) {
-        return INT8_KIND;
+// Of several that would do the first whose file is there; where none is, the first: reading it says what is
+// wrong.
+template <size_t COUNT>
+Source choose(const Source (&sources)[COUNT], idrn_precision wanted, const ModelFolder &folder) {
+    const auto fits = [wanted](const Source &source) {
+        return wanted == IDRN_PRECISION_AUTO || source.precision == wanted;
+    };
+    const auto *first = std::find_if(std::begin(sources), std::end(sources), fits);
+    if (first == std::end(sources)) {
+        throw argument_error("options has precision " + std::to_string(wanted) + ", which its backend lacks");
     }
-    return !folder.has("fp32") && folder.has("fp16") ? "fp16" : "fp32";
+    const auto *there = std::find_if(first, std::end(sources), [&](const Source &source) {
+        return fits(source) && folder.has(source.kind);
+    });
+    return there == std::end(sources) ? *first : *there;
 }
 
 void copy_text(char (&to)[65], const std::string &text) {
@@ -120,12 +136,14 @@ Engine::Engine(const std::string &model_folder, const idrn_options &options) {
     const Manifest &manifest = folder.manifest();
     info_.struct_size = sizeof(info_);
     info_.scale = manifest.scale;
-    info_.precision = chosen(options.precision, folder);
-    const std::string kind = file_kind(info_.precision, folder);
-    const NetworkFile file{manifest.name, folder.read(kind), manifest.scale};
+    const bool on_gpu = options.backend == IDRN_BACKEND_TENSORRT;
+    const Source source = on_gpu ? choose(TENSORRT_SOURCES, options.precision, folder)
+                                 : choose(OPENVINO_SOURCES, options.precision, folder);
+    info_.precision = source.precision;
+    const NetworkFile file{manifest.name, folder.read(source.kind), manifest.scale};
     copy_text(info_.model, manifest.name);
-    copy_text(info_.model_sha256, manifest.files.at(kind).sha256);
-    network_ = open_openvino(file, info_.precision, options.threads);
+    copy_text(info_.model_sha256, manifest.files.at(source.kind).sha256);
+    network_ = on_gpu ? open_tensorrt(file) : open_openvino(file, info_.precision, options.threads);
     graphs_.reserve(MOST_GRAPHS);
     check_sane();
 }

@@ -7,8 +7,8 @@
 namespace idrn {
 namespace {
 
-// Rows are kept as 16 bits with 6 of them behind the point; weights of rows have 14. Of a product the upper 16
-// bits count, so 4 are left behind the point.
+// Rows are kept as 16 bits with 6 of them behind the point; weights of rows have 14. Of a product the upper
+// 16 bits count, so 4 are left behind the point.
 constexpr int ROW_BITS = 6;
 constexpr int WEIGHT_BITS = 14;
 constexpr int LEFT_BITS = ROW_BITS + WEIGHT_BITS - 16;

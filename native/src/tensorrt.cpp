@@ -7,26 +7,21 @@
 #include <NvInfer.h>
 #include <NvOnnxParser.h>
 #include <cuda_runtime_api.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 #include "backend.h"
 #include "error.h"
+#include "plan_cache.h"
 #include "sha256.h"
 
 namespace idrn {
 namespace {
 
-namespace fs = std::filesystem;
 namespace trt = nvinfer1;
 
 // The ends of every model file.
@@ -54,8 +49,8 @@ private:
 };
 
 Log &log() {
-    static Log log;
-    return log;
+    static Log kept;
+    return kept;
 }
 
 template <typename T>
@@ -79,13 +74,15 @@ trt::Dims dims(const Shape &shape) {
 std::string build(const NetworkFile &file, const Shape &shape) {
     const std::unique_ptr<trt::IBuilder> builder(made(trt::createInferBuilder(log()), "a builder"));
     const auto typed = 1U << static_cast<uint32_t>(trt::NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
-    const std::unique_ptr<trt::INetworkDefinition> network(made(builder->createNetworkV2(typed), "a network"));
+    const std::unique_ptr<trt::INetworkDefinition> network(
+        made(builder->createNetworkV2(typed), "a network"));
     const std::unique_ptr<nvonnxparser::IParser> parser(
         made(nvonnxparser::createParser(*network, log()), "a parser"));
     if (!parser->parse(file.onnx.data(), file.onnx.size())) {
         throw model_error("TensorRT does not take model '" + file.name + "': " + log().last());
     }
-    const std::unique_ptr<trt::IBuilderConfig> config(made(builder->createBuilderConfig(), "a configuration"));
+    const std::unique_ptr<trt::IBuilderConfig> config(
+        made(builder->createBuilderConfig(), "a configuration"));
     config->clearFlag(trt::BuilderFlag::kTF32);  // float32 means float32
     trt::IOptimizationProfile *profile = made(builder->createOptimizationProfile(), "a profile");
     for (const auto bound :
@@ -98,95 +95,147 @@ std::string build(const NetworkFile &file, const Shape &shape) {
     return {static_cast<const char *>(plan->data()), plan->size()};
 }
 
-// A plan is code: what anybody else could have written there is not loaded. Empty where there can be no folder
-// of the user's own.
-fs::path cache_folder() {
-    const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
-    const bool given = cache != nullptr && *cache == '/';
-    if (!given && home == nullptr) {
-        return {};
-    }
-    fs::path folder = given ? fs::path(cache) : fs::path(home) / ".cache";
-    for (const char *part : {"idrn_trt", "native-plans"}) {
-        folder /= part;
-        struct stat status {};
-        mkdir(folder.c_str(), 0700);
-        if (stat(folder.c_str(), &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 022) != 0) {
-            return {};
-        }
-    }
-    return folder;
-}
-
-// All that a plan depends on, as a file's name.
-std::string plan_name(const NetworkFile &file, const Shape &shape) {
+// All that a plan depends on.
+std::string plan_key(const NetworkFile &file, const Shape &shape) {
     int device = 0, driver = 0;
     cudaDeviceProp gpu{};
     check(cudaGetDevice(&device), "looking for a GPU");
     check(cudaGetDeviceProperties(&gpu, device), "looking at the GPU");
     check(cudaDriverGetVersion(&driver), "looking at the driver");
     std::string key = sha256(file.onnx.data(), file.onnx.size()) + gpu.name;
-    for (const auto number : {int64_t{getInferLibVersion()}, int64_t{driver}, int64_t{gpu.major},
-                              int64_t{gpu.minor}, int64_t{shape.count}, int64_t{shape.height},
-                              int64_t{shape.width}}) {
+    for (const int64_t number :
+         {int64_t{getInferLibVersion()}, int64_t{driver}, int64_t{gpu.major}, int64_t{gpu.minor},
+          int64_t{shape.count}, int64_t{shape.height}, int64_t{shape.width}}) {
         key += " " + std::to_string(number);
     }
-    return sha256(key.data(), key.size()) + ".plan";
+    return key;
 }
 
-// Whole or not at all. A plan that cannot be kept is built again next time.
-void keep(const fs::path &path, const std::string &plan) {
-    const fs::path part = path.string() + "." + std::to_string(getpid());
-    std::error_code failure;
-    if (std::ofstream(part, std::ios::binary).write(plan.data(), static_cast<std::streamsize>(plan.size()))) {
-        fs::rename(part, path, failure);
-    }
-    fs::remove(part, failure);
-}
-
-using Plan = std::shared_ptr<trt::ICudaEngine>;
+using Plan = std::unique_ptr<trt::ICudaEngine>;
 
 Plan load(trt::IRuntime &runtime, const NetworkFile &file, const Shape &shape) {
-    const std::string name = plan_name(file, shape);
-    const fs::path folder = cache_folder();
-    if (!folder.empty()) {
-        std::ifstream kept(folder / name, std::ios::binary);
-        const std::string plan((std::istreambuf_iterator<char>(kept)), {});
-        if (!plan.empty()) {
-            if (Plan loaded{runtime.deserializeCudaEngine(plan.data(), plan.size())}) {
-                return loaded;
-            }
+    const std::string key = plan_key(file, shape);
+    std::string plan = read_plan(key);
+    if (!plan.empty()) {
+        if (Plan kept{runtime.deserializeCudaEngine(plan.data(), plan.size())}) {
+            return kept;
         }
     }
-    const std::string plan = build(file, shape);
-    if (!folder.empty()) {
-        keep(folder / name, plan);
-    }
+    plan = build(file, shape);
+    keep_plan(key, plan);
     return Plan(made(runtime.deserializeCudaEngine(plan.data(), plan.size()), "the plan's engine"));
 }
 
 // Floats on the GPU and, page-locked, on the host.
-class Floats {
-public:
+struct Floats {
     explicit Floats(size_t count) : size_bytes(count * sizeof(float)) {
-        check(cudaMalloc(&gpu, size_bytes), "allocating");
-        if (const cudaError_t code = cudaMallocHost(&memory_, size_bytes); code != cudaSuccess) {
-            cudaFree(gpu);
-            check(code, "allocating");
+        void *memory = nullptr;
+        check(cudaMalloc(&memory, size_bytes), "allocating");
+        gpu.reset(memory);
+        check(cudaMallocHost(&memory, size_bytes), "allocating");
+        host.reset(static_cast<float *>(memory));
+    }
+
+    struct Free {
+        void operator()(void *memory) const { cudaFree(memory); }
+        void operator()(float *memory) const { cudaFreeHost(memory); }
+    };
+    const size_t size_bytes;
+    std::unique_ptr<void, Free> gpu;
+    std::unique_ptr<float, Free> host;
+};
+
+class TensorRtGraph final : public Graph {
+public:
+    TensorRtGraph(std::shared_ptr<trt::IRuntime> runtime, const NetworkFile &file, const Shape &fixed)
+        : Graph(fixed),
+          large_{fixed.count, file.scale * fixed.height, file.scale * fixed.width},
+          runtime_(std::move(runtime)),
+          plan_(load(*runtime_, file, fixed)),
+          context_(made(plan_->createExecutionContext(), "a context")),
+          source_(values(shape)),
+          result_(values(large_)),
+          lr_(values(shape)),
+          sr_(values(large_)) {
+        cudaStream_t stream = nullptr;
+        check(cudaStreamCreate(&stream), "making a stream");
+        stream_.reset(stream);
+        const bool taken = context_->setInputShape(LR, dims(shape)) &&
+                           context_->setTensorAddress(LR, source_.gpu.get()) &&
+                           context_->setTensorAddress(SR, result_.gpu.get());
+        const trt::Dims got = context_->getTensorShape(SR), expected = dims(large_);
+        if (!taken || !std::equal(got.d, got.d + std::max(got.nbDims, 0), expected.d, expected.d + 4)) {
+            throw model_error("model '" + file.name + "' has no ends '" + LR + "' and '" + SR +
+                              "' of scale " + std::to_string(file.scale) + ", as its manifest says");
         }
     }
-    Floats(const Floats &) = delete;
-    Floats &operator=(const Floats &) = delete;
-    ~Floats() {
-        cudaFree(gpu);
-        cudaFreeHost(memory_);
+
+    uint8_t *lr() override { return lr_.data(); }
+    const uint8_t *sr() override { return sr_.data(); }
+
+    void infer() override {
+        each(shape, [this](size_t pixel, size_t value) { source_.host.get()[value] = lr_[pixel] / 255.0F; });
+        check(cudaMemcpyAsync(source_.gpu.get(), source_.host.get(), source_.size_bytes,
+                              cudaMemcpyHostToDevice, stream_.get()),
+              "copying to the GPU");
+        if (!context_->enqueueV3(stream_.get())) {
+            throw device_error("TensorRT failed: " + log().last());
+        }
+        check(cudaMemcpyAsync(result_.host.get(), result_.gpu.get(), result_.size_bytes,
+                              cudaMemcpyDeviceToHost, stream_.get()),
+              "copying from the GPU");
+        check(cudaStreamSynchronize(stream_.get()), "computing");
+        each(large_, [this](size_t pixel, size_t value) {
+            const float level = std::nearbyint(result_.host.get()[value] * 255.0F);  // halves to even
+            sr_[pixel] = static_cast<uint8_t>(level > 0.0F ? std::min(level, 255.0F) : 0.0F);
+        });
     }
 
-    float *host() { return static_cast<float *>(memory_); }
+private:
+    static size_t values(const Shape &of) { return size_t{of.count} * of.height * of.width * 3; }
 
-    const size_t size_bytes;
-    void *gpu = nullptr;
+    // Every value's place in packed pixels and in planes.
+    template <typename Visit>
+    static void each(const Shape &of, const Visit &visit) {
+        const size_t plane = size_t{of.height} * of.width;
+        for (size_t i = 0; i < of.count * plane; ++i) {
+            for (size_t c = 0; c < 3; ++c) {
+                visit(i * 3 + c, (i / plane * 3 + c) * plane + i % plane);
+            }
+        }
+    }
+
+    struct Destroy {
+        void operator()(cudaStream_t stream) const { cudaStreamDestroy(stream); }
+    };
+
+    const Shape large_;
+    std::shared_ptr<trt::IRuntime> runtime_;
+    Plan plan_;
+    std::unique_ptr<trt::IExecutionContext> context_;
+    Floats source_, result_;
+    std::unique_ptr<std::remove_pointer_t<cudaStream_t>, Destroy> stream_;
+    std::vector<uint8_t> lr_, sr_;
+};
+
+class TensorRtNetwork final : public Network {
+public:
+    explicit TensorRtNetwork(NetworkFile file)
+        : file_(std::move(file)), runtime_(made(trt::createInferRuntime(log()), "a runtime")) {}
+
+    std::unique_ptr<Graph> compile(const Shape &shape) const override {
+        return std::make_unique<TensorRtGraph>(runtime_, file_, shape);
+    }
 
 private:
-    void *memory_ = nullptr;
+    NetworkFile file_;
+    std::shared_ptr<trt::IRuntime> runtime_;
 };
+
+}  // namespace
+
+std::unique_ptr<Network> open_tensorrt(const NetworkFile &file) {
+    return std::make_unique<TensorRtNetwork>(file);
+}
+
+}  // namespace idrn

@@ -72,6 +72,6 @@ int main(int argc, char **argv) {
     std::printf(
         "{\"windows\": %u, \"window_px\": %u, \"openvino_ms\": %.4f, \"idrn_run_ms\": %.4f, "
         "\"ratio\": %.4f, \"ratio_p10\": %.4f, \"ratio_p90\": %.4f, \"rounds\": %u}\n",
-        count, side, percentile(bare, 50), percentile(ours, 50), percentile(ratios, 50), percentile(ratios, 10),
-        percentile(ratios, 90), rounds);
+        count, side, percentile(bare, 50), percentile(ours, 50), percentile(ratios, 50),
+        percentile(ratios, 10), percentile(ratios, 90), rounds);
 }

@@ -14,7 +14,8 @@
 
 static GstHarness *start(char **argv) {
     GstElement *element = gst_object_ref_sink(gst_element_factory_make("idrnsr", NULL));
-    gchar *caps = g_strdup_printf("video/x-raw,format=RGB,width=%s,height=%s,framerate=25/1", argv[3], argv[4]);
+    gchar *caps =
+        g_strdup_printf("video/x-raw,format=RGB,width=%s,height=%s,framerate=25/1", argv[3], argv[4]);
     g_object_set(element, "model", argv[1], "threads", (guint)strtoul(argv[2], NULL, 10), NULL);
     gst_util_set_object_arg(G_OBJECT(element), "precision", "int8");
     GstHarness *harness = gst_harness_new_with_element(element, "sink", "src");

@@ -139,8 +139,19 @@ void test_bad_arguments() {
     CHECK(is_refused(idrn_output_size(engine, 5, 5, &width, nullptr), IDRN_ERROR_ARGUMENT,
                      "height_px is null"));
     idrn_window window{0, 0, 0};
-    CHECK(is_refused(idrn_crops(engine, &small.image, &window, 1, &large.image), IDRN_ERROR_ARGUMENT,
-                     "side of 0"));
+    const auto crops = [&](idrn_engine *by, const idrn_image *from, const idrn_window *places, uint32_t count,
+                           const idrn_image *to) { return idrn_crops(by, from, places, count, to); };
+    CHECK(
+        is_refused(crops(engine, &small.image, &window, 1, &large.image), IDRN_ERROR_ARGUMENT, "side of 0"));
+    CHECK(is_refused(crops(engine, &small.image, &window, 10000, &large.image), IDRN_ERROR_ARGUMENT,
+                     "10000 windows"));
+    CHECK(
+        is_refused(crops(nullptr, &small.image, &window, 1, &large.image), IDRN_ERROR_ARGUMENT, "engine is"));
+    CHECK(is_refused(crops(engine, nullptr, &window, 1, &large.image), IDRN_ERROR_ARGUMENT, "frame is null"));
+    CHECK(
+        is_refused(crops(engine, &small.image, nullptr, 1, &large.image), IDRN_ERROR_ARGUMENT, "windows is"));
+    CHECK(
+        is_refused(crops(engine, &small.image, &window, 1, nullptr), IDRN_ERROR_ARGUMENT, "results is null"));
     const idrn_box empty = {0, 0, 0, 5};
     CHECK(is_refused(idrn_window_for(&empty, 32, 32, &window), IDRN_ERROR_ARGUMENT, "positive size"));
     CHECK(is_refused(idrn_window_for(nullptr, 32, 32, &window), IDRN_ERROR_ARGUMENT, "box is null"));
@@ -168,6 +179,10 @@ void test_bad_frames() {
     idrn_image nothing = frame.image;
     nothing.height_px = 0;
     CHECK(is_refused(upscale(&nothing, boxes.data(), 1, 0, &out.image), IDRN_ERROR_ARGUMENT, "40x0"));
+    idrn_image narrow = frame.image;
+    narrow.stride_bytes = 119;
+    CHECK(is_refused(upscale(&narrow, nullptr, 0, 0, &out.image), IDRN_ERROR_ARGUMENT, "stride of 119"));
+    CHECK(is_refused(upscale(&frame.image, nullptr, 0, 0, &narrow), IDRN_ERROR_ARGUMENT, "stride of 119"));
     CHECK(upscale(&frame.image, nullptr, 0, 0, &out.image) == IDRN_OK);
     // Boxes outside the frame are shifted into it, as Python does.
     const idrn_box outside[] = {{-500, -500, 20, 20}, {1e9, 3, 20, 20}};
@@ -252,7 +267,14 @@ void test_bad_options() {
         return is_refused(idrn_open(MODEL.c_str(), &options, &none), IDRN_ERROR_ARGUMENT, said);
     };
     CHECK(refused([](idrn_options &options) { options.struct_size = 4; }, "struct_size 4"));
-    CHECK(refused([](idrn_options &options) { options.precision = 4; }, "precision 4"));
+    CHECK(refused([](idrn_options &options) { options.precision = 5; }, "precision 5"));
+    CHECK(
+        refused([](idrn_options &options) { options.precision = IDRN_PRECISION_FP16; }, "its backend lacks"));
+    CHECK(refused([](idrn_options &options) { options.backend = 2; }, "backend 2"));
+#ifdef IDRN_TEST_NO_TENSORRT
+    CHECK(refused([](idrn_options &options) { options.backend = IDRN_BACKEND_TENSORRT; },
+                  "not in this libidrn"));
+#endif
     CHECK(refused([](idrn_options &options) { options.threads = UINT32_MAX; }, "4294967295 threads"));
     CHECK(is_refused(idrn_open(nullptr, nullptr, &none), IDRN_ERROR_ARGUMENT, "model_folder is null"));
     CHECK(is_refused(idrn_open(MODEL.c_str(), nullptr, nullptr), IDRN_ERROR_ARGUMENT, "engine is null"));

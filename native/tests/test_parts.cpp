@@ -1,8 +1,12 @@
 // The parts that need no model: SHA-256, manifests, windows, paste order, resizing.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -11,11 +15,14 @@
 #include "manifest.h"
 #include "paste.h"
 #include "pictures.h"
+#include "plan_cache.h"
 #include "resize.h"
 #include "sha256.h"
 #include "window.h"
 
 namespace {
+
+namespace fs = std::filesystem;
 
 // The examples of FIPS 180-2, appendix B
 // (https://csrc.nist.gov/files/pubs/fips/180-2/final/docs/fips180-2.pdf), and the lengths around which
@@ -147,7 +154,8 @@ void test_resize() {
     Picture half(2, 1);
     resizer.resize(four.image, half.image);
     CHECK((half.bytes == std::vector<uint8_t>{16, 26, 36, 76, 86, 96}));
-    for (const auto [width, height] : {idrn::Size{1, 1}, {7, 3}, {31, 90}, {64, 48}, {13, 100}, {32, 49}, {124, 192}}) {
+    for (const auto [width, height] :
+         {idrn::Size{1, 1}, {7, 3}, {31, 90}, {64, 48}, {13, 100}, {32, 49}, {124, 192}}) {
         Picture flat(31, 48, IDRN_BGRX, 3), out(width, height, IDRN_BGRX, 7);
         std::fill(flat.bytes.begin(), flat.bytes.end(), uint8_t{77});
         std::fill(out.bytes.begin(), out.bytes.end(), uint8_t{1});
@@ -160,8 +168,8 @@ void test_resize() {
     }
 }
 
-// A frame that grows is within one level of what the exact weights give, at its corners and with the strongest
-// edges there are; and so is one of a single pixel.
+// A frame that grows is within one level of what the exact weights give, at its corners and with the
+// strongest edges there are; and so is one of a single pixel.
 void test_grow() {
     idrn::Grower grower;
     idrn::RowMaker maker;
@@ -172,7 +180,9 @@ void test_grow() {
                 Picture frame(width, height, format, 2), out(wide, tall, format, 1);
                 fill_with_noise(frame.bytes, wide);
                 std::transform(frame.bytes.begin(), frame.bytes.end(), frame.bytes.begin(),
-                               [](uint8_t level) { return level < 60 ? 0 : level > 190 ? 255 : level; });
+                               [](uint8_t level) { return level < 60    ? 0
+                                                          : level > 190 ? 255
+                                                                        : level; });
                 idrn::make_taps(rows, height, tall, {0, tall}, 0, {0, height});
                 idrn::make_taps(columns, width, wide, {0, wide}, 0, {0, width});
                 grower.grow(frame.image, out.image, rows, columns);
@@ -190,6 +200,23 @@ void test_grow() {
     }
 }
 
+// A plan is found again by its key, and not in a folder that others can write to.
+void test_plan_cache() {
+    const fs::path cache = fs::temp_directory_path() / ("idrn-test-cache-" + std::to_string(getpid()));
+    CHECK(setenv("XDG_CACHE_HOME", cache.c_str(), 1) == 0);
+    const std::string plan("\0plan\n", 6);
+    CHECK(idrn::read_plan("a").empty());
+    idrn::keep_plan("a", plan);
+    CHECK(idrn::read_plan("a") == plan && idrn::read_plan("b").empty());
+    idrn::keep_plan("a", "newer");
+    CHECK(idrn::read_plan("a") == "newer");
+    const fs::path folder = cache / "idrn_trt" / "native-plans";
+    CHECK(std::distance(fs::directory_iterator(folder), {}) == 1);
+    fs::permissions(folder, fs::perms::group_write, fs::perm_options::add);
+    CHECK(idrn::read_plan("a").empty());
+    fs::remove_all(cache);
+}
+
 }  // namespace
 
 int main() {
@@ -201,4 +228,5 @@ int main() {
     test_output_size();
     test_resize();
     test_grow();
+    test_plan_cache();
 }
