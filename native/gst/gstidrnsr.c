@@ -320,7 +320,9 @@ static GstFlowReturn transform_ip(GstBaseTransform *transform, GstBuffer *buffer
     GstVideoFrame frame;
     GValue faces = G_VALUE_INIT;
 
-    if (!gst_video_frame_map(&frame, &GST_VIDEO_FILTER(transform)->in_info, buffer, GST_MAP_READ)) {
+    /* Without a reference of its own, with which the buffer would take no metadata. */
+    if (!gst_video_frame_map(&frame, &GST_VIDEO_FILTER(transform)->in_info, buffer,
+                             GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
         GST_ELEMENT_ERROR(self, STREAM, FAILED, (NULL), ("a buffer of another size than its caps say"));
         return GST_FLOW_ERROR;
     }

@@ -68,8 +68,10 @@ def _shown(face: FaceResult) -> tuple[slice, slice]:
     return slice(y, y + length), slice(x, x + length)
 
 
-def _through(command: list[str], element: str, plugin: Path, frames: UInt8, place: Path) -> UInt8:
-    """The frames after a pipeline of that element, run by that program."""
+def _through(
+    command: list[str], element: str, plugin: Path, frames: UInt8, place: Path, scale: int = SCALE
+) -> tuple[UInt8, str]:
+    """The frames after a pipeline of that element, run by that program, and what that wrote."""
     (place / "in.rgb").write_bytes(frames.tobytes())
     pipeline = (
         f"filesrc location={place}/in.rgb ! "
@@ -81,9 +83,16 @@ def _through(command: list[str], element: str, plugin: Path, frames: UInt8, plac
         "GST_REGISTRY": str(place / "registry.bin"),
         "GST_REGISTRY_FORK": "no",
     }
-    subprocess.run([*command, *pipeline.split()], env={**os.environ, **environment}, check=True)
+    done = subprocess.run(
+        [*command, *pipeline.split()],
+        env={**os.environ, **environment},
+        check=True,
+        timeout=60,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     out = np.fromfile(place / "out.rgb", np.uint8)
-    return out.reshape(FRAMES, SCALE * HEIGHT, SCALE * WIDTH, 3)
+    return out.reshape(FRAMES, scale * HEIGHT, scale * WIDTH, 3), done.stdout
 
 
 def test_pipeline_gives_python_s_frames(
@@ -102,28 +111,54 @@ def test_pipeline_gives_python_s_frames(
     )
     (tmp_path / "boxes.txt").write_text(boxes)
     command = [str(player), str(tmp_path / "boxes.txt")]
-    frames_out = _through(command, "idrnsr name=sr", plugin, frames, tmp_path)
+    frames_out, _ = _through(command, "idrnsr name=sr", plugin, frames, tmp_path)
     for got, result in zip(frames_out, expected, strict=True):
         assert np.abs(got.astype(int) - result.frame).max() <= 1
         for face in result.faces:
             np.testing.assert_array_equal(got[_shown(face)], result.frame[_shown(face)])
 
 
+@pytest.fixture
+def launch() -> str:
+    """GStreamer's own program that runs a pipeline."""
+    found = shutil.which("gst-launch-1.0")
+    if found is None:
+        pytest.skip("gst-launch-1.0 is not installed")
+    return found
+
+
+@pytest.fixture
+def cascade(tmp_path: Path) -> Path:
+    """OpenCV's cascade, at a path that a pipeline's description can hold."""
+    place = tmp_path / HAAR_CASCADE
+    place.write_bytes(Path(cv2.data.haarcascades, HAAR_CASCADE).read_bytes())
+    return place
+
+
 def test_cascade_finds_the_faces(
-    built: Callable[[str], Path], frames: UInt8, tmp_path: Path
+    built: Callable[[str], Path], launch: str, cascade: Path, frames: UInt8, tmp_path: Path
 ) -> None:
     """Without a detector the element's own cascade finds the faces that Python's finds."""
     plugin = built("gst/libgstidrnsr.so")
-    launch = shutil.which("gst-launch-1.0")
-    if launch is None:
-        pytest.skip("gst-launch-1.0 is not installed")
     detector = Whole()
-    cascade = Path(cv2.data.haarcascades, HAAR_CASCADE)
-    (tmp_path / HAAR_CASCADE).write_bytes(cascade.read_bytes())
-    element = f"idrnsr cascade={tmp_path / HAAR_CASCADE}"
-    frames_out = _through([launch, "--quiet"], element, plugin, frames, tmp_path)
+    element = f"idrnsr cascade={cascade}"
+    frames_out, _ = _through([launch, "--quiet"], element, plugin, frames, tmp_path)
     for got, frame in zip(frames_out, frames, strict=True):
         changed = np.abs(got.astype(int) - background(frame, SCALE * WIDTH, SCALE * HEIGHT)) > 2
         for face in detector.detect(frame):
             x, y, w, h = (SCALE * int(v) for v in (face.box.x, face.box.y, face.box.w, face.box.h))
             assert changed[y + h // 4 : y + 3 * h // 4, x + w // 4 : x + 3 * w // 4].mean() > 0.2
+
+
+def test_cascade_with_crops(
+    built: Callable[[str], Path], launch: str, cascade: Path, frames: UInt8, tmp_path: Path
+) -> None:
+    """With mode=crops the cascade's faces are on the bus, and the frames pass as they are."""
+    plugin = built("gst/libgstidrnsr.so")
+    detector = Whole()
+    with_faces = sum(bool(detector.detect(frame)) for frame in frames)
+    element = f"idrnsr mode=crops cascade={cascade}"
+    frames_out, said = _through([launch, "-m"], element, plugin, frames, tmp_path, scale=1)
+    np.testing.assert_array_equal(frames_out, frames)
+    assert said.count("idrn-faces") >= with_faces > 0
+    assert said.count("window-side") >= with_faces
