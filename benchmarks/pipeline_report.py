@@ -20,10 +20,15 @@ def row(what: str, figure: float, unit: str, to_reach: float, **parts: object) -
     }  # fmt: skip
 
 
+def check_format(document: Mapping[str, Any], known: int) -> None:
+    """Raise KeyError or ValueError unless a result is in the one format that is known here."""
+    if document["format"] != known:
+        raise ValueError(f"expected format {known}, got {document['format']!r}")
+
+
 def check(document: Mapping[str, Any]) -> None:
     """Raise ValueError, KeyError or TypeError unless it is a result in this format that can be shown."""
-    if document["format"] != FORMAT:
-        raise ValueError(f"expected format {FORMAT}, got {document['format']!r}")
+    check_format(document, FORMAT)
     markdown(document)
 
 

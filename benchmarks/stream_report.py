@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline_report import figures, versions
+from pipeline_report import check_format, figures, versions
 
 KIND = "idrn_trt stream report"
 FORMAT = 1
@@ -13,8 +13,7 @@ FORMAT = 1
 
 def check(document: Mapping[str, Any]) -> None:
     """Raise ValueError, KeyError or TypeError unless it is a result in this format that can be shown."""
-    if document["format"] != FORMAT:
-        raise ValueError(f"expected format {FORMAT}, got {document['format']!r}")
+    check_format(document, FORMAT)
     markdown(document)
 
 

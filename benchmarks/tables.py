@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "paper"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import _front as front  # these two are found in the first folder
 import _report as experiments
-import detection_report  # these three in the second
+import detection_report  # these four in the second
+import native_report
 import pipeline_report
 import stream_report
 
@@ -45,6 +46,7 @@ class Kind(NamedTuple):
 KINDS = {
     bench.KIND: Kind(check_report, markdown),
     pipeline_report.KIND: Kind(pipeline_report.check, pipeline_report.markdown),
+    native_report.KIND: Kind(native_report.check, native_report.markdown),
     stream_report.KIND: Kind(stream_report.check, stream_report.markdown),
     detection_report.KIND: Kind(detection_report.check, detection_report.markdown),
     front.KIND: Kind(front.check, front.markdown),
