@@ -7,24 +7,28 @@
 
 The checks run engines/_cuda.py on the real driver under the real pycuda; exit code 1 when one fails. The
 reference are the rows of `idrn-trt bench --paper` on a GPU (idrn_trt/toolchain/peers_cuda.py) for these
-networks, with seeded weights, and the engine of ONNX Runtime with its copies. The detector's rows have
-never been run on a GPU. A part whose package is not there says so. Clocks are as the machine has them:
-name it, and keep it idle.
+networks, with seeded weights, and the engine of ONNX Runtime with its copies. The checks and the rows of
+torch were run on an H200 (results/gpu-h200.json); those of ONNX Runtime and of the detector have never
+been run on a GPU. A part whose package is not there says so. Clocks are as the machine has them: name it,
+and keep it idle, its processor too: a row that is no graph waits for the host.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
+import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from gpu_report import FORMAT, KIND
 
 from idrn_trt.bench.cases import Case, Row
 from idrn_trt.bench.checks import check
@@ -46,10 +50,15 @@ DETECTOR_SIZES = ((64, 64), (480, 640), (736, 1280))
 # The first is what the others are held against.
 DETECTOR_FILES = (("openvino", "fp32"), ("openvino", "int8-cpu"), ("tensorrt", "fp16"))
 REPLAYS = 100_000
+_PACKAGES = (
+    "numpy", "pycuda", "torch", "onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt",
+)  # fmt: skip
 # Growth over all replays that is still called flat.
 FLAT_MIB = 8
 _LARGE_BYTES, _FRAME_BYTES = 256 << 20, 16 * 512 * 512 * 3
 _WARM_UP = 50
+# A card that was idle has not raised its clocks yet, nor has the processor.
+_WARM_UP_S = 2.0
 
 # Every byte XOR 0x5A. Text, so that no compiler is needed; ptxas of CUDA 13.0 takes it, sm_75 to sm_120.
 PTX = b"""
@@ -201,7 +210,7 @@ def beside_torch(cuda: cuda_module) -> dict[str, Any]:
 # ---- reference
 
 
-def reference(repeats: int) -> list[dict[str, Any]]:
+def reference(networks: Sequence[str], repeats: int, *, compiled: bool) -> list[dict[str, Any]]:
     """A row for each network, case and way of running it; "reason" where there is no time."""
     rows = onnxruntime_rows(repeats)
     try:
@@ -212,8 +221,11 @@ def reference(repeats: int) -> list[dict[str, Any]]:
         return [*rows, {"by": "torch cuda", "reason": str(error)}]
     marked, builds = gpu_peers()
     rows += [{"by": row.engine, "reason": row.reason} for row in marked]
+    builds = {key: build for key, build in builds.items() if compiled or "compile" not in key[0]}
+    if builds:
+        warm_up("cuda", _WARM_UP_S)
     with tempfile.TemporaryDirectory() as scratch:
-        for network in NETWORKS if builds else ():
+        for network in networks if builds else ():
             model = seeded_model(network, Path(scratch))
             for side, batch in CASES:
                 options = BenchOptions(window_px=side, batch=batch)
@@ -222,8 +234,21 @@ def reference(repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
+def warm_up(device: str, seconds: float) -> None:
+    """Keep a device of torch's busy with matrix products for so long."""
+    import torch
+
+    a = torch.rand((2048, 2048), device=device)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        (a @ a).sum().item()  # waits for the result
+
+
 def peer_row(item: Case | Row, side: int, batch: int, repeats: int) -> dict[str, Any]:
-    """Percentiles of single calls by device events, once the answer was held against fp32."""
+    """Percentiles of single calls by device events, once the answer was held against fp32.
+
+    notes: what to know of it, such as that there was nothing to hold it against.
+    """
     row = item if isinstance(item, Row) else item.row
     entry: dict[str, Any] = {
         "by": row.engine, "network": row.network, "window_px": side, "batch": batch,
@@ -231,7 +256,7 @@ def peer_row(item: Case | Row, side: int, batch: int, repeats: int) -> dict[str,
     }  # fmt: skip
     if isinstance(item, Case) and check([item], side, 1)[0]:
         clock = cast("OwnClock", item.timed(windows(batch, side)))
-        entry["psnr_fp32_db"] = row.psnr_fp32_db
+        entry |= {"psnr_fp32_db": row.psnr_fp32_db, "notes": row.notes}
         return {**entry, **percentiles([ns / 1e6 for ns in clock.block_ns(repeats)])}
     return {**entry, "reason": row.reason}
 
@@ -314,30 +339,52 @@ def percentiles(times_ms: list[float]) -> dict[str, float]:
     return {f"p{share}_ms": round(float(v), 4) for share, v in zip(shares, values, strict=True)}
 
 
+def recorded(parts: dict[str, Any], command: str) -> dict[str, Any]:
+    """The report: each check and row with the command that gave it, so that reports can be joined.
+
+    The clocks are those right behind the last row.
+    """
+    rows = [row for part in ("reference", "detector") for row in parts.get(part, [])]
+    for entry in (*parts.get("checks", {}).values(), *rows):
+        entry["command"] = command
+    return {
+        "kind": KIND,
+        "format": FORMAT,
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "machine": {**cpu(), "gpus": gpus()},
+        "versions": versions(*_PACKAGES),
+        **parts,
+    }
+
+
 def main() -> int:
     """Run what was asked for, print and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--only", choices=("checks", "reference", "detector"))
+    parser.add_argument("--networks", type=lambda text: text.split(","), default=NETWORKS,
+        metavar="NAME,NAME,...", help=f"(default: {','.join(NETWORKS)})")  # fmt: skip
+    parser.add_argument("--no-compile", action="store_true",
+        help="without torch.compile, which tries kernels for minutes")  # fmt: skip
     parser.add_argument("--repeats", type=int, default=500)
     parser.add_argument("--replays", type=int, default=REPLAYS)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    report: dict[str, Any] = {
-        "machine": {**cpu(), "gpus": gpus()},
-        "versions": versions("numpy", "pycuda", "torch", "onnxruntime-gpu", "onnxruntime"),
-    }
+    parts: dict[str, Any] = {}
     try:
         if args.only in {None, "checks"}:
-            report["checks"] = checks(args.replays)
+            parts["checks"] = checks(args.replays)
         if args.only in {None, "reference"}:
-            report["reference"] = reference(args.repeats)
+            parts["reference"] = reference(
+                args.networks, args.repeats, compiled=not args.no_compile
+            )
         if args.only in {None, "detector"}:
-            report["detector"] = detector_rows(args.repeats)
+            parts["detector"] = detector_rows(args.repeats)
     except IdrnError as error:
         print(f"benchmarks/gpu.py: {error}", file=sys.stderr)
         return 1
+    report = recorded(parts, shlex.join(["python", "benchmarks/gpu.py", *sys.argv[1:]]))
     text = json.dumps(report, indent=1)
     print(text)
     if args.json is not None:

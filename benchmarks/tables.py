@@ -3,8 +3,9 @@
     python benchmarks/tables.py           write both
     python benchmarks/tables.py --check   exit 1 when either differs from what the reports say
 
-A report is what `idrn-trt bench`, benchmarks/pipeline.py, stream.py and detection_targets.py and those of
-benchmarks/paper/ write with --json; other JSON files there are none of this script's.
+A report is what `idrn-trt bench`, benchmarks/pipeline.py, native.py, gpu.py, stream.py and
+detection_targets.py and those of benchmarks/paper/ write with --json; other JSON files there are none of
+this script's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "paper"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import _front as front  # these two are found in the first folder
 import _report as experiments
-import detection_report  # these four in the second
+import detection_report  # these five in the second
+import gpu_report
 import native_report
 import pipeline_report
 import stream_report
@@ -45,6 +47,7 @@ class Kind(NamedTuple):
 # In the order of RESULTS.md: speed, what is around the network, how faces are found, the networks themselves.
 KINDS = {
     bench.KIND: Kind(check_report, markdown),
+    gpu_report.KIND: Kind(gpu_report.check, gpu_report.markdown),
     pipeline_report.KIND: Kind(pipeline_report.check, pipeline_report.markdown),
     native_report.KIND: Kind(native_report.check, native_report.markdown),
     stream_report.KIND: Kind(stream_report.check, stream_report.markdown),

@@ -1,8 +1,9 @@
 """The same network in what an owner of an NVIDIA GPU could take instead, timed by the GPU itself.
 
 A time is what passed on the GPU between an event in front of the call and one behind it; copies between
-host and GPU are not in it. Never run on a GPU by this project: the tests run the same code on the CPU, by
-the wall clock and without CUDA graphs (docs/decisions/023).
+host and GPU are not in it. The tests run the same code on the CPU, by the wall clock and without CUDA
+graphs (docs/decisions/023). Torch's ways were run on one GPU (benchmarks/results/gpu-h200.json), ONNX
+Runtime's on none.
 """
 
 from __future__ import annotations

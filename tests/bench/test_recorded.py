@@ -103,6 +103,77 @@ def test_every_kind_has_its_section_and_damage_is_refused(tables: ModuleType, tr
             tables.main(["--check"], tree)
 
 
+def test_a_gpu_report_shows_what_was_run_and_why_the_rest_was_not(
+    tables: ModuleType, tree: Path
+) -> None:
+    """Checks, rows with and without a PSNR, the detector's, reasons, notes and commands, each once."""
+    folder = tree / "benchmarks" / "results"
+    times = {"p50_ms": 0.13, "p90_ms": 0.14, "p99_ms": 0.15}
+    row = {
+        "command": "python benchmarks/gpu.py", "by": "torch cuda graph", "network": "d8-w64-x4",
+        "window_px": 32, "batch": 1, "precision": "fp16", "settings": "s", "psnr_fp32_db": 61.26,
+    }  # fmt: skip
+    unchecked = {**row, "batch": 16, "psnr_fp32_db": None, "notes": ["not checked"], **times}
+    detector = {"command": "python benchmarks/gpu.py", "by": "detector tensorrt", "file": "fp16"}
+    card = {"name": "a card", "driver_version": "1", "clocks.sm": "9 MHz", "clocks.max.sm": "9 MHz"}
+    report = {
+        "kind": "idrn_trt gpu report", "format": 1, "date": "2026-11-27",
+        "machine": {"model": "a processor", "usable_cores": 4, "gpus": [card]},
+        "versions": {"torch": "2"}, "notes": ["nothing else was run"],
+        "checks": {
+            "graph": {"command": "python benchmarks/gpu.py", "wrong": 0, "passed": True},
+            "beside torch": {"command": "python benchmarks/gpu.py", "passed": None, "reason": "no torch"},
+        },
+        "reference": [
+            {**row, **times}, unchecked, {**unchecked, "batch": 32},
+            {"command": "python benchmarks/gpu.py", "by": "onnxruntime cuda", "reason": "no CUDA"},
+        ],
+        "detector": [
+            {**detector, "height_width_px": [64, 96], "scores_apart": 0.0041, **times},
+            {**detector, "reason": "no TensorRT"},
+        ],
+    }  # fmt: skip
+    (folder / "gpu.json").write_text(json.dumps(report), encoding="utf-8")
+    assert tables.main([], tree) == 0
+    text = (tree / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    assert text.index("## cpu\n") < text.index("## gpu\n")
+    assert "a card, driver 1, SM clock 9 MHz of 9 MHz; 4 cores of a processor, 2026-11-27" in text
+    assert "| graph | wrong 0 | yes |" in text
+    assert "| beside torch | reason no torch | not run |" in text
+    reference = "| d8-w64-x4 | torch cuda graph | fp16 | 32 |"
+    assert f"{reference} 1 | 61.3 | 0.130 | 0.140 | 0.150 |" in text
+    assert f"{reference} 16 | - | 0.130 | 0.140 | 0.150 |" in text
+    assert "| detector tensorrt | fp16 | 64x96 | 0.0041 | 0.130 | 0.140 | 0.150 |" in text
+    assert text.endswith(
+        "- `python benchmarks/gpu.py`: graph, beside torch, d8-w64-x4, detector tensorrt\n"
+        "- torch cuda graph: not checked\n"
+        "- onnxruntime cuda: no CUDA\n"
+        "- detector tensorrt fp16: no TensorRT\n"
+        "- nothing else was run\n"
+    )
+    for missing in ("machine", "versions", "date"):
+        damaged = {key: value for key, value in report.items() if key != missing}
+        (folder / "gpu.json").write_text(json.dumps(damaged), encoding="utf-8")
+        with pytest.raises(SourceError, match=r"gpu\.json"):
+            tables.main(["--check"], tree)
+
+
+def test_a_gpu_report_of_one_part_has_no_empty_tables(tables: ModuleType, tree: Path) -> None:
+    """Checks alone, on a machine whose cards nobody names."""
+    report = {
+        "kind": "idrn_trt gpu report", "format": 1, "date": "2026-11-27",
+        "machine": {"model": "a processor", "usable_cores": 4, "gpus": []}, "versions": {"numpy": "2"},
+        "checks": {"graph": {"command": "c", "wrong": 1, "passed": False}},
+    }  # fmt: skip
+    (tree / "benchmarks" / "results" / "gpu.json").write_text(json.dumps(report), encoding="utf-8")
+    assert tables.main([], tree) == 0
+    text = (tree / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    section = text.partition("## gpu\n")[2]
+    assert "a card unnamed; 4 cores" in section
+    assert section.count("\n| --- |") == 1
+    assert "| graph | wrong 1 | no |" in section
+
+
 def test_a_readme_without_a_place_is_refused(tables: ModuleType) -> None:
     """Without the markers nothing is guessed."""
     with pytest.raises(ValueError, match="no place for the table"):

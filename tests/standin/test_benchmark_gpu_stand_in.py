@@ -37,7 +37,11 @@ def test_stand_in_checks_of_the_gpu_benchmark(tmp_path: Path, environment: dict[
         env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
-    checks = json.loads(report.read_text(encoding="utf-8"))["checks"]
+    document = json.loads(report.read_text(encoding="utf-8"))
+    assert (document["kind"], document["format"]) == ("idrn_trt gpu report", 1)
+    checks = document["checks"]
+    command = f"python benchmarks/gpu.py --only checks --replays 3000 --json {report}"
+    assert [found["command"] for found in checks.values()] == [command] * len(checks)
     assert checks["graph"]["passed"], checks
     assert (checks["graph"]["replays"], checks["graph"]["wrong"]) == (3000, 0)
     # How fast the host's memory is decides nothing here.
@@ -72,12 +76,12 @@ def test_the_gpu_benchmark_without_a_gpu() -> None:
 
 
 def test_the_reference_without_a_gpu() -> None:
-    """Each library has one row with its reason; nothing is made or timed."""
+    """Each library has one row with its reason; nothing is made or timed, whatever network is named."""
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--only", "reference"],
+        [sys.executable, SCRIPT, "--only", "reference", "--networks", "d8-w64-x4", "--no-compile"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
