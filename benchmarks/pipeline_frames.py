@@ -17,7 +17,6 @@ from pipeline_report import row
 from idrn_trt.bench.end_to_end import frame_with_faces
 from idrn_trt.bench.measure import CONTROL, Case, Interrupted, Samples, interleave
 from idrn_trt.engines.base import Engine
-from idrn_trt.types import Box
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.video.colour import FromRgb, ToRgb, colour_of, output_colour
 from idrn_trt.video.sheet import Canvas
@@ -108,12 +107,11 @@ def compositing_cases(engine: Engine, size: tuple[int, int]) -> dict[str, Case]:
     upscaler = Upscaler(engine=Recorded(engine), detector=Known(faces), out_size=OUT_PX)
     face = upscaler.upscale(small).faces[0]
     span = min(size) - FACE_WINDOW_PX - 1
-    places = itertools.cycle(range(1, span, STEP_PX))
+    places = range(1, span, STEP_PX)
+    moved = itertools.cycle(replace(face, window=replace(face.window, x=at, y=at)) for at in places)
 
     def compose() -> UInt8:
-        at = next(places)
-        moved = replace(face, window=replace(face.window, x=at, y=at), box=Box(at, at, 1, 1))
-        return upscaler.compose(small, [moved])
+        return upscaler.compose(small, [next(moved)])
 
     return {
         name_of("compose", size): compose,

@@ -86,8 +86,8 @@ def test_windows_of_one_side_are_one_engine_call() -> None:
     engine = Counting()
     boxes = (Box(20, 20, 20, 20), Box(120, 60, 20, 20), Box(200, 100, 60, 60))
     result = Upscaler(engine=engine, detector=Told(*boxes)).upscale(smooth_frame())
-    assert sorted(engine.batches) == [(1, 96, 96, 3), (2, 32, 32, 3)]
-    assert [f.window.side for f in result.faces] == [32, 32, 96]
+    assert sorted(engine.batches) == [(1, 80, 80, 3), (2, 32, 32, 3)]
+    assert [f.window.side for f in result.faces] == [32, 32, 80]
     for face in result.faces:
         alone = engine.inner.run(face.lr[None])[0]
         assert np.array_equal(face.sr, alone)

@@ -45,7 +45,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     add("--precision", required=True, choices=("fp16", "int8"), help="which of the model's files")
     add("--windows", type=_numbers, metavar="PX,...",
-        help="sides of the windows it takes (default: 32,48,64,96,128)")  # fmt: skip
+        help="sides of the windows it takes (default: 32,48,64,80,96,112,128)")  # fmt: skip
     add("--batches", type=_numbers, metavar="N,...",
         help="windows a call (default: 1,4,16); each window and batch is a profile of its own, and "
         "fewer build faster and need less memory")  # fmt: skip

@@ -13,7 +13,7 @@ from idrn_trt.errors import EngineMismatch, OptionError, SinkError
 from idrn_trt.files import write_text
 
 # The sides that faces are cut at (faces/window.py), and how many windows of one side are run at once.
-WINDOWS_PX = (32, 48, 64, 96, 128)
+WINDOWS_PX = (32, 48, 64, 80, 96, 112, 128)
 BATCHES = (1, 4, 16)
 # Builder levels of TensorRT; 3 is its own default, 5 tries the most kernels and takes the longest.
 LEVELS = range(6)

@@ -7,9 +7,10 @@ is nothing to fade into, nor anything that the network could have been shown bey
 shown at full strength up to the frame's last pixel. (A plainly enlarged strip between the face and the
 frame's edge would be a visible seam.)
 
-A result at another scale than the model's is what one would get by pasting at model scale and shrinking
-(or enlarging) the whole: every output pixel takes the mean, or the cubic interpolation, of the same
-network pixels (resample.py), and of the feather's strength there.
+A smaller result is one of two taps (shrink.py) wherever output and network pixels have edges in common,
+as they do at the usual sizes. At any other scale it is what one would get by pasting at model scale and
+resizing the whole: every output pixel takes the mean, or the cubic interpolation, of the same network
+pixels (resample.py). The feather's strength is always resized so.
 
 Fading is whole numbers throughout, so that it is the same, byte for byte, in any language. Each axis has
 a strength of 0 to OPAQUE = 256 for each output pixel (_strength, and resample_line at another scale). With
@@ -22,8 +23,8 @@ a strength of 0 to OPAQUE = 256 for each output pixel (_strength, and resample_l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -40,6 +41,7 @@ from idrn_trt.faces.resample import (
     resample_line,
     row_bands,
 )
+from idrn_trt.faces.shrink import Part, axis_part, shrink
 from idrn_trt.faces.window import CONTEXT_PX
 from idrn_trt.types import Window
 
@@ -52,10 +54,10 @@ _HALF = np.uint16(OPAQUE // 2)
 
 
 def feather_px(side: int) -> int:
-    """Width of the soft edge in input pixels: it just fits between the shown part and the face box.
+    """Width of the soft edge in input pixels.
 
-    The margin is 0.1 of the face at each side, and the smallest face that gets a window of `side` with
-    its whole margin measures (side - 8) / 1.2.
+    With the margin of window.py it reaches at most 1.6 px into the box of the largest faces that a side
+    takes (docs/decisions/033).
     """
     return side // 16
 
@@ -82,75 +84,63 @@ def paste(out: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int,
     starts = (window.x, window.y)
     if any(at >= size or at + window.side <= 0 for at, size in zip(starts, in_size, strict=True)):
         return  # nothing of it is in the frame
-    columns = _axis(window.x, window.side, scale, in_size[0], out.shape[1], column_bands)
-    rows = _axis(window.y, window.side, scale, in_size[1], out.shape[0], row_bands)
+    columns, left = _axis(window.x, window.side, scale, in_size[0], out.shape[1])
+    rows, top = _axis(window.y, window.side, scale, in_size[1], out.shape[0])
     if columns.count == 0 or rows.count == 0:
         return
-    face = _face(sr, rows, columns)
     # Three channels side by side in one line: numpy's inner loops are then long.
     lines = out.reshape(out.shape[0], -1)
-    target = lines[rows.first : rows.first + rows.count]
-    target = target[:, 3 * columns.first : 3 * (columns.first + columns.count)]
-    _blend(target, face, rows, columns)
+    target = lines[top : top + rows.count, 3 * left : 3 * (left + columns.count)]
+    _blend(target, _face(sr, rows, columns), _fade(rows, columns))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Axis:
     """One axis of a pasted face, in output pixels.
 
     The shown part is `count` pixels from `first` on, of strength `alpha` (0..OPAQUE); those in
-    [full[0], full[1]) are at full strength. source: the network pixel that is pixel 0 at model scale;
-    bands: how pixels are made of network pixels at any other scale, else None.
+    [full[0], full[1]) are at full strength. taps, and part where there is one: how pixels are made of
+    network pixels.
     """
 
     first: int
     count: int
     alpha: UInt16
     full: tuple[int, int]
-    source: int
-    bands: Bands | None
+    taps: Taps
+    part: Part | None
 
 
-def _axis(
-    start: int, side: int, scale: int, size_in: int, size_out: int, make: Callable[[Taps], Bands]
-) -> _Axis:
-    """The axis of a window at `start`.
+def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> tuple[_Axis, int]:
+    """The axis of a window at `start`, and the output pixel where it is shown first.
 
     Input and output pixels lie to one another as they did some pixels before: a window inside the
     frame takes its geometry from the first place that is like its own, in the shortest frame.
     """
     periods = math.gcd(size_in, size_out)
     period_in, period_out = size_in // periods, size_out // periods
-    before, behind = (max(0, (n - 1) // period_in) for n in (start, size_in - start - side))
+    before = max(0, (start - 1) // period_in)
+    dropped = before + max(0, (size_in - start - side - 1) // period_in)
     near = _near_axis(
         start - before * period_in, side, scale,
-        size_in - (before + behind) * period_in, size_out - (before + behind) * period_out, make,
+        size_in - dropped * period_in, size_out - dropped * period_out,
     )  # fmt: skip
-    return replace(near, first=near.first + before * period_out)
+    return near, near.first + before * period_out
 
 
-# Made anew, an axis costs as much as pasting a face. Kept few: one of a large face is up to 300 KB.
+# Made anew, an axis costs more than pasting a face.
 @lru_cache(maxsize=64)
-def _near_axis(
-    start: int, side: int, scale: int, size_in: int, size_out: int, make: Callable[[Taps], Bands]
-) -> _Axis:
+def _near_axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> _Axis:
     low, high = _shown(start, side, size_in)
     first = low * size_out // size_in
     count = max(0, -(-high * size_out // size_in) - first)
-    source = first - start * scale
-    alpha = _strength(start, side, scale, size_in)
-    bands = None
-    if count == 0 or size_in * scale == size_out:
-        alpha = alpha[source : source + count]
-    else:
-        inside = ((max(start, 0) - start) * scale, (min(start + side, size_in) - start) * scale)
-        outputs = (first, first + count)
-        taps = axis_taps(size_in * scale, size_out, outputs, start * scale, inside)
-        alpha = np.clip(resample_line(alpha, taps), 0, OPAQUE)
-        bands = make(taps)
+    inside = ((max(start, 0) - start) * scale, (min(start + side, size_in) - start) * scale)
+    place = (size_in * scale, size_out, (first, first + count), start * scale, inside)
+    taps = axis_taps(*place)
+    alpha = np.clip(resample_line(_strength(start, side, scale, size_in), taps), 0, OPAQUE)
     opaque = np.flatnonzero(alpha == OPAQUE)
     full = (int(opaque[0]), int(opaque[-1]) + 1) if len(opaque) else (count, count)
-    return _Axis(first, count, alpha.astype(np.uint16), full, source, bands)
+    return _Axis(first, count, alpha.astype(np.uint16), full, taps, axis_part(*place))
 
 
 def _shown(start: int, side: int, size_in: int) -> tuple[int, int]:
@@ -175,44 +165,59 @@ def _strength(start: int, side: int, scale: int, size_in: int) -> Ints:
 
 def _face(sr: UInt8, rows: _Axis, columns: _Axis) -> UInt8:
     """The shown part at output scale, uint8 (rows.count, 3 * columns.count)."""
-    if rows.bands is None and columns.bands is None:
-        top, left = rows.source, 3 * columns.source
-        lines = sr.reshape(sr.shape[0], -1)
-        return lines[top : top + rows.count, left : left + 3 * columns.count]
-    # An axis that keeps the model's scale takes part with weights of one.
-    return resample(
-        sr, rows.bands or row_bands(_same(rows)), columns.bands or column_bands(_same(columns))
-    )
+    if rows.part is not None and columns.part is not None:
+        return shrink(sr, rows.part, columns.part).reshape(rows.count, -1)
+    return resample(sr, *_bands(rows, columns))
 
 
-def _same(axis: _Axis) -> Taps:
-    outputs = (axis.source, axis.source + axis.count)
-    return axis_taps(1, 1, outputs, 0, outputs)
+# Kept few: those of a large face are up to 600 KB.
+@lru_cache(maxsize=32)
+def _bands(rows: _Axis, columns: _Axis) -> tuple[Bands, Bands]:
+    return row_bands(rows.taps), column_bands(columns.taps)
 
 
-def _blend(target: UInt8, face: UInt8, rows: _Axis, columns: _Axis) -> None:
-    """Copy what is at full strength; mix the four strips around it."""
+@dataclass(frozen=True, slots=True)
+class _Fade:
+    """The rectangle at full strength in a shown part, and the four strips around it.
+
+    Of each strip: where it is, and the strength, 0..OPAQUE, of what is beneath and of the face. Places
+    count values, three a pixel.
+    """
+
+    full: tuple[slice, slice]
+    strips: list[tuple[tuple[slice, slice], UInt16, UInt16]]
+
+
+# Kept few: that of a large face is 700 KB.
+@lru_cache(maxsize=16)
+def _fade(rows: _Axis, columns: _Axis) -> _Fade:
     (top, bottom), (left, right) = rows.full, (3 * columns.full[0], 3 * columns.full[1])
-    across = np.repeat(columns.alpha, 3)
-    middle = slice(top, bottom)
-    target[middle, left:right] = face[middle, left:right]
-    for strip in (slice(0, left), slice(right, None)):
-        _mix(target[middle, strip], face[middle, strip], across[strip])
-    for strip in (slice(0, top), slice(bottom, None)):
-        # These rows are below full strength: at most 255 * 256 + 128, which fits 16 bits.
-        alpha = rows.alpha[strip, None] * across
-        alpha += _HALF
-        alpha >>= 8
-        _mix(target[strip], face[strip], alpha)
+    every, middle = slice(0, 3 * columns.count), slice(top, bottom)
+    places = [
+        (slice(0, top), every), (slice(bottom, rows.count), every),
+        (middle, slice(0, left)), (middle, slice(right, 3 * columns.count)),
+    ]  # fmt: skip
+    product = rows.alpha[:, None].astype(np.uint32) * np.repeat(columns.alpha, 3)
+    alpha = ((product + OPAQUE // 2) // OPAQUE).astype(np.uint16)
+    # Copies: their values lie side by side.
+    strips = [(place, OPAQUE - alpha[place], alpha[place].copy()) for place in places]
+    return _Fade((middle, slice(left, right)), strips)
 
 
-def _mix(target: UInt8, face: UInt8, alpha: UInt16) -> None:
-    """At most 255 * 256 + 128, which fits 16 bits."""
-    mixed = target * (OPAQUE - alpha)
-    mixed += face * alpha
-    mixed += _HALF
-    mixed >>= 8
-    target[...] = mixed
+def _blend(target: UInt8, face: UInt8, fade: _Fade) -> None:
+    """Copy what is at full strength; mix the strips."""
+    target[fade.full] = face[fade.full]
+    for place, beneath, above in fade.strips:
+        part = target[place]
+        mixed = part.astype(np.uint16)
+        mixed *= beneath
+        over = face[place].astype(np.uint16)
+        over *= above
+        # At most 255 * 256 + 128, which fits 16 bits.
+        mixed += over
+        mixed += _HALF
+        mixed >>= 8
+        part[...] = mixed
 
 
 def _check(out: UInt8, window: Window, sr: UInt8, scale: int) -> None:

@@ -16,8 +16,9 @@ UInt8 = npt.NDArray[np.uint8]
 
 # The part goes after the face so that after this time 63 % of a move are done.
 FOLLOW_S = 0.25
-# Of a window's side, this share is left out at each end: room to glide in.
-ROOM = 1 / 8
+# One part in so many of a window's side is left out at each end: room to glide in. What is left holds the
+# box of every face that has its margin (window.py).
+ROOM = 12
 
 
 class Steady:
@@ -52,7 +53,7 @@ def _part(
     """The part of a face's pictures around a place in the frame, and where its own centre is."""
     window = face.window
     scale = face.sr.shape[0] // window.side
-    room = round(ROOM * window.side) * scale
+    room = window.side // ROOM * scale
     shown = face.sr.shape[0] - 2 * room
     starts = [
         min(max(round((middle - start) * scale - shown / 2), 0), 2 * room)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from idrn_trt.faces.window import CONTEXT_PX, window_for
+from idrn_trt.faces.window import CONTEXT_PX, centred, window_for
 from idrn_trt.types import Box, Face, Window
 
 # Two boxes of consecutive looks are the same face from this intersection over union on.
@@ -16,9 +16,9 @@ SAME_SHARE = 0.5
 KEPT_S = 0.5
 KEPT_LOOKS = 3
 # The window stays while the face, this much enlarged, is inside of the part that is shown.
-KEEP_MARGIN = 1.08
+KEEP_MARGIN = 1.06
 # It becomes smaller only when a face this much larger would fit into the smaller one.
-SHRINK_MARGIN = 1.12
+SHRINK_MARGIN = 1.08
 
 
 @dataclass(slots=True)
@@ -86,12 +86,16 @@ def follow(window: Window | None, box: Box, frame_size: tuple[int, int]) -> Wind
     """The window for a face that was in `window` before: the same one for as long as it can be.
 
     It does not move for a detector's jitter: only when the face comes near the edge of what is shown. It
-    is then centred anew, however far the face has gone. None for a face that no window holds.
+    is then centred anew, however far the face has gone, and becomes larger only if the face is near the
+    edge even so. None for a face that no window holds.
     """
     width, height = frame_size
     wanted = window_for(box, height, width)
-    if window is None or wanted is None or not holds(window, box, frame_size):
+    if window is None or wanted is None:
         return wanted
+    if not holds(window, box, frame_size):
+        moved = centred(box, window.side, height, width)
+        return moved if wanted.side > window.side and holds(moved, box, frame_size) else wanted
     if wanted.side < window.side:
         larger = window_for(_enlarged(box, SHRINK_MARGIN), height, width)
         if larger is not None and larger.side < window.side:

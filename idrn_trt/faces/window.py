@@ -13,16 +13,18 @@ from idrn_trt.types import Box, Window
 
 UInt8 = npt.NDArray[np.uint8]
 
-# Few sides, so that the windows of a frame fall into few batches and an engine compiles few shapes.
-WINDOW_SIDES_PX = (32, 48, 64, 96, 128)
+# Close enough that little but the face is computed, and few, so that the windows of a frame fall into few
+# batches and an engine compiles few shapes (docs/decisions/033-windows-that-fit-closer.md).
+WINDOW_SIDES_PX = (32, 48, 64, 80, 96, 112, 128)
 
 # The network pads with zeros: its outermost pixels are made without knowing their surroundings, so
 # this much of a window's edge is context only and is never shown where the frame goes on beyond it.
 CONTEXT_PX = 4
 
-# Side of the shown square over the longer side of the face box. Detectors' boxes end at the brows and
-# the chin; the feathered edge (paste.py) has to lie outside of them.
-MARGIN = 1.2
+# Side of the shown square over the longer side of the face box, which for the detectors ends at the
+# hairline and the chin. The feathered edge (paste.py) reaches into the box of the largest faces that a
+# side takes, by 1.6 pixels at most; even at the box's edge such a face has 0.64 of its strength or more.
+MARGIN = 1.12
 
 
 def window_for(box: Box, frame_h: int, frame_w: int, *, margin: float = MARGIN) -> Window | None:
@@ -40,6 +42,11 @@ def window_for(box: Box, frame_h: int, frame_w: int, *, margin: float = MARGIN) 
         return None
     wanted = longer * margin + 2 * CONTEXT_PX
     side = next((side for side in WINDOW_SIDES_PX if side >= wanted), WINDOW_SIDES_PX[-1])
+    return centred(box, side, frame_h, frame_w)
+
+
+def centred(box: Box, side: int, frame_h: int, frame_w: int) -> Window:
+    """The window of this side around a box, shifted into the frame as `window_for` does."""
     return Window(
         _start(box.x + box.w / 2, side, frame_w), _start(box.y + box.h / 2, side, frame_h), side
     )

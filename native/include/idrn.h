@@ -119,7 +119,7 @@ typedef struct idrn_box {
 typedef struct idrn_window {
     int32_t x_px;
     int32_t y_px;
-    uint32_t side_px; /* 32, 48, 64, 96 or 128; 0 for a face too large to be a low-resolution one */
+    uint32_t side_px; /* 32, 48, 64, 80, 96, 112 or 128; 0 for a face too large to be a low-resolution one */
 } idrn_window;
 
 typedef struct idrn_info {

@@ -76,6 +76,7 @@ void Paster::Axis::set(int64_t start, int64_t side, int64_t scale, int64_t size_
                           (std::min(start + side, size_in) - start) * scale};
     // At model scale every pixel comes out as the mean of itself.
     make_taps(taps, size_in * scale, size_out, outputs, start * scale, inside);
+    part = make_part(size_in * scale, size_out, outputs, start * scale, inside);
     set_strength(strength, start, side, scale, size_in);
     resample_line(strength, taps, line);
     alpha.clear();
@@ -94,20 +95,18 @@ void Paster::paste(const idrn_image &out, const idrn_window &window, const uint8
                    Size frame) {
     rows_.set(window.y_px, window.side_px, scale, frame.height, out.height_px);
     columns_.set(window.x_px, window.side_px, scale, frame.width, out.width_px);
-    face_.resize(static_cast<size_t>(columns_.count) * 3);
     const size_t width = size_t{scale} * window.side_px;
-    const bool at_model_scale = out.width_px == frame.width * scale && out.height_px == frame.height * scale;
-    for (int64_t i = 0; i < rows_.count; ++i) {
-        const uint8_t *face = face_.data();
-        if (at_model_scale) {
-            const int64_t y = rows_.first - int64_t{window.y_px} * scale + i;
-            const int64_t x = columns_.first - int64_t{window.x_px} * scale;
-            face = sr + (static_cast<size_t>(y) * width + static_cast<size_t>(x)) * 3;
-        } else {
-            maker_.make(sr, width * 3, width, 3, rows_.taps, static_cast<size_t>(i), columns_.taps,
-                        face_.data());
+    if (rows_.part && columns_.part) {
+        const Pixels face = shrinker_.shrink({sr, width * 3}, *rows_.part, *columns_.part);
+        for (int64_t i = 0; i < rows_.count; ++i) {
+            blend(out, i, face.first + static_cast<size_t>(i) * face.stride_bytes);
         }
-        blend(out, i, face);
+        return;
+    }
+    face_.resize(static_cast<size_t>(columns_.count) * 3);
+    for (int64_t i = 0; i < rows_.count; ++i) {
+        maker_.make(sr, width * 3, width, 3, rows_.taps, static_cast<size_t>(i), columns_.taps, face_.data());
+        blend(out, i, face_.data());
     }
 }
 

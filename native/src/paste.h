@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "idrn.h"
 #include "resample.h"
 #include "resize.h"
+#include "shrink.h"
 
 namespace idrn {
 
@@ -24,13 +26,15 @@ public:
 
 private:
     // One axis of a pasted face, in output pixels: `count` from `first` on are shown, of strength `alpha`;
-    // those in `full` are at full strength. taps: how pixels are made of network pixels.
+    // those in `full` are at full strength. taps, and part where there is one: how pixels are made of network
+    // pixels.
     struct Axis {
         int64_t first = 0;
         int64_t count = 0;
         std::vector<uint16_t> alpha;
         Range full{};
         Taps taps;
+        std::optional<Part> part;
         std::vector<uint16_t> strength;  // at model scale, of the whole window
         std::vector<int32_t> line;
 
@@ -42,7 +46,8 @@ private:
 
     Axis rows_;
     Axis columns_;
-    RowMaker maker_;
+    Shrinker shrinker_;
+    RowMaker maker_;  // where an axis has no part
     std::vector<uint8_t> face_;  // one row at output scale, packed RGB
 };
 

@@ -9,8 +9,8 @@
 namespace idrn {
 namespace {
 
-constexpr std::array<uint32_t, 5> SIDES_PX = {32, 48, 64, 96, 128};
-constexpr double MARGIN = 1.2;
+constexpr std::array<uint32_t, 7> SIDES_PX = {32, 48, 64, 80, 96, 112, 128};
+constexpr double MARGIN = 1.12;
 
 int32_t start(double centre, uint32_t side, uint32_t frame) {
     if (frame <= side) {

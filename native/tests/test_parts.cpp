@@ -18,6 +18,7 @@
 #include "plan_cache.h"
 #include "resize.h"
 #include "sha256.h"
+#include "shrink.h"
 #include "window.h"
 
 namespace {
@@ -94,6 +95,14 @@ void test_windows() {
     CHECK(is(idrn::window_for({-5, -5, 20, 20}, 640, 480), 0, 0, 32));
     CHECK(is(idrn::window_for({630, 470, 40, 40}, 640, 480), 576, 416, 64));
     CHECK(is(idrn::window_for({0, 0, 20, 20}, 16, 480), -8, 0, 32));
+    // The largest face of each side, with its margin, and the next larger one.
+    CHECK(is(idrn::window_for({200, 200, 21.4, 15}, 640, 480), 195, 192, 32));
+    CHECK(is(idrn::window_for({200, 200, 21.5, 15}, 640, 480), 187, 184, 48));
+    CHECK(is(idrn::window_for({200, 200, 49.9, 49.9}, 640, 480), 193, 193, 64));
+    CHECK(is(idrn::window_for({200, 200, 64.2, 40}, 640, 480), 192, 180, 80));
+    CHECK(is(idrn::window_for({200, 200, 62, 87}, 640, 480), 175, 188, 112));
+    CHECK(is(idrn::window_for({200, 200, 40, 92.8}, 640, 480), 164, 190, 112));
+    CHECK(is(idrn::window_for({200, 200, 40, 92.9}, 640, 480), 156, 182, 128));
     CHECK(is(idrn::window_for({200, 200, 120, 100}, 640, 480), 196, 186, 128));
     CHECK(is(idrn::window_for({200, 200, 121, 100}, 640, 480), 0, 0, 0));
     CHECK(is(idrn::window_for({1e300, -1e300, 20, 20}, 640, 480), 608, 0, 32));
@@ -200,6 +209,41 @@ void test_grow() {
     }
 }
 
+// Halves round up at a half, an odd pixel out counts twice, two taps have weights in parts of 256, and at
+// their own scale pixels are not copied.
+void test_shrink() {
+    const std::vector<uint8_t> grey = {0, 0, 0, 3, 3, 3, 100, 100, 100, 200, 200, 200, 255, 255, 255};
+    const auto shrunk = [&grey](const idrn::Part &columns) {
+        idrn::Shrinker shrinker;
+        const idrn::Pixels made = shrinker.shrink({grey.data(), 15}, {{0, 1}, 0, 1, {0, 1}}, columns);
+        std::vector<int> levels;
+        for (int64_t i = 0; i < columns.wanted.last - columns.wanted.first; ++i) {
+            levels.push_back(made.first[i * 3 + 1]);
+        }
+        return levels;
+    };
+    CHECK((shrunk({{0, 5}, 1, 1, {0, 3}}) == std::vector<int>{2, 150, 255}));
+    CHECK((shrunk({{1, 5}, 0, 0.75, {0, 3}}) == std::vector<int>{19, 150, 246}));
+    CHECK((shrunk({{1, 5}, 0, 0.75, {1, 2}}) == std::vector<int>{150}));
+    idrn::Shrinker shrinker;
+    const idrn::Part two = {{2, 5}, 0, 1, {1, 3}};
+    CHECK(shrinker.shrink({grey.data(), 15}, {{0, 1}, 0, 1, {0, 1}}, two).first == grey.data() + 9);
+}
+
+// Reading starts where an output's edge is a pixel's: outputs are 1.6 pixels, so output 25 in front of 27.
+// Without such an edge there is no part, nor where the axis grows or the outputs reach too far.
+void test_parts_of_an_axis() {
+    const auto part = idrn::make_part(640, 400, {27, 30}, 32, {0, 64});
+    CHECK(part && part->read.first == 8 && part->read.last == 17 && part->halvings == 0);
+    CHECK(part->factor == 0.625 && part->wanted.first == 2 && part->wanted.last == 5);
+    const auto quarter = idrn::make_part(640, 150, {15, 30}, 32, {0, 128});
+    CHECK(quarter && quarter->halvings == 2 && quarter->factor == 0.9375);
+    CHECK(!idrn::make_part(1000, 999, {500, 520}, 499, {0, 40}));
+    CHECK(!idrn::make_part(100, 101, {0, 101}, 0, {0, 100}));
+    CHECK(!idrn::make_part(100, 50, {0, 50}, 0, {0, 99}));
+    CHECK(!idrn::make_part(100, 50, {0, 50}, 0, {1, 100}));
+}
+
 // A plan is found again by its key, and not in a folder that others can write to.
 void test_plan_cache() {
     const fs::path cache = fs::temp_directory_path() / ("idrn-test-cache-" + std::to_string(getpid()));
@@ -228,5 +272,7 @@ int main() {
     test_output_size();
     test_resize();
     test_grow();
+    test_shrink();
+    test_parts_of_an_axis();
     test_plan_cache();
 }

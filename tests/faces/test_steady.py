@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 
 from idrn_trt.faces.steady import ROOM, Steady
 from idrn_trt.faces.track import follow
-from idrn_trt.faces.window import cut
+from idrn_trt.faces.window import CONTEXT_PX, MARGIN, WINDOW_SIDES_PX, cut
 from idrn_trt.types import Box, TrackedFace, Window
 
 SCALE = 4
@@ -56,10 +59,22 @@ def test_a_window_that_moves_does_not_move_the_picture() -> None:
     assert abs(places[-1] - (60 + 89 + 20)) < 12
 
 
+@pytest.mark.parametrize("side", WINDOW_SIDES_PX)
+def test_a_face_is_shown_from_end_to_end(side: int) -> None:
+    """The shown part holds the box of the largest face that such a window has the margin for."""
+    longer = (side - 2 * CONTEXT_PX) / MARGIN
+    box = Box(125 - longer / 2, 100 - longer / 2, longer, longer)
+    window = Window(125 - side // 2, 100 - side // 2, side)
+    (face,) = Steady().shown([seen(columns(), box, window)], 0.0)
+    first, last = face.sr[0, [0, -1], 0]
+    assert first <= math.floor(box.x)
+    assert last >= math.ceil(box.x + box.w) - 1
+
+
 def test_both_pictures_show_the_same_part() -> None:
     """Lr and sr are of one size, the window's without its room, and agree to a grey level or two."""
     face = seen(columns(), Box(93.3, 71.2, 41, 41), Window(80, 60, 64))
     (shown,) = Steady().shown([face], 0.0)
-    side = SCALE * round(64 * (1 - 2 * ROOM))
+    side = SCALE * (64 - 2 * (64 // ROOM))
     assert shown.sr.shape == shown.lr.shape == (side, side, 3)
     assert np.abs(shown.sr.astype(int) - shown.lr).max() <= 2

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from idrn_trt.errors import OptionError
+from idrn_trt.faces.paste import feather_px
 from idrn_trt.faces.window import (
     CONTEXT_PX,
     MARGIN,
@@ -29,8 +30,9 @@ def noise(height: int, width: int, seed: int = 0) -> UInt8:
 
 @pytest.mark.parametrize(
     ("longer", "side"),
-    [(1, 32), (20, 32), (20.1, 48), (33, 48), (46, 64), (73, 96), (100, 128), (120, 128)],
-)
+    [(1, 32), (21.4, 32), (21.5, 48), (35.7, 48), (35.8, 64), (49.9, 64), (50.1, 80), (64.2, 80),
+     (64.3, 96), (78.5, 96), (78.6, 112), (92.8, 112), (92.9, 128), (107, 128), (120, 128)],
+)  # fmt: skip
 def test_the_side_is_the_smallest_with_room(longer: float, side: int) -> None:
     """The side is the next legal one for margin and context, and 128 for what just fits into it."""
     window = window_for(Box(300, 300, longer, longer / 2), 800, 800)
@@ -75,11 +77,19 @@ def test_windows_lie_inside_the_frame_and_hold_the_face() -> None:
 def test_the_margin_and_context_stay_free() -> None:
     """In mid-frame a face that fits has its margin and then the context at every side."""
     rng = np.random.default_rng(2)
-    for longer in rng.uniform(1, 100, 300):
+    for longer in rng.uniform(1, 107, 300):
         window = window_for(Box(200, 200, longer, longer), 600, 600)
         assert window is not None
         free = min(200 - window.x, window.x + window.side - 200 - longer)
         assert free >= longer * (MARGIN - 1) / 2 + CONTEXT_PX - 0.5
+
+
+@pytest.mark.parametrize("side", WINDOW_SIDES_PX)
+def test_the_feather_hardly_reaches_the_face(side: int) -> None:
+    """At the edge of the largest box that a side takes, a face has six tenths of its strength or more."""
+    longer = (side - 2 * CONTEXT_PX) / MARGIN
+    beyond_px = longer * (MARGIN - 1) / 2
+    assert beyond_px / feather_px(side) >= 0.6
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (20, 20), (31, 33), (3, 40)])

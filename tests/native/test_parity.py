@@ -117,8 +117,12 @@ BOXES = [
 
 
 @pytest.mark.parametrize(
-    "size", [(640, 480), (320, 240), (400, 301), (160, 120), (97, 61), (1000, 700), (640, 333)]
-)
+    "size",
+    [
+        (640, 480), (320, 240), (400, 301), (160, 120), (97, 61), (1000, 700), (640, 333),
+        (480, 360), (213, 160), (320, 100),
+    ],
+)  # fmt: skip
 def test_upscale_is_byte_identical(
     pair: tuple[Native, Engine], noise: np.random.Generator, size: tuple[int, int]
 ) -> None:

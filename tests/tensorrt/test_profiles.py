@@ -51,7 +51,7 @@ def test_the_smallest_batch_that_holds_them_is_chosen(count: int, batch: int) ->
 def test_what_no_profile_holds_is_refused_with_the_limits(window: int, count: int) -> None:
     """The refusal names the sides and the batch that the plan takes, and what was asked."""
     with pytest.raises(
-        EngineMismatch, match=r"1 to 16 windows of 32, 48, 64, 96, 128 px"
+        EngineMismatch, match=r"1 to 16 windows of 32, 48, 64, 80, 96, 112, 128 px"
     ) as caught:
         choose(make_profiles(), window, count)
     assert f"got {count} of {window}" in str(caught.value)
