@@ -91,7 +91,14 @@ def readme_table(document: Document) -> str:
 
 
 def _where(document: Document) -> str:
-    machine = document["machine"]
+    """The machine, and that of the times where they were taken elsewhere."""
+    found = _machine(document["machine"])
+    if "times_machine" in document:
+        found += f" (times: {_machine(document['times_machine'])}, with other weights)"
+    return found
+
+
+def _machine(machine: Document) -> str:
     load = ", ".join(f"{load:g}" for load in machine["load_average"])
     return (
         f"{machine['threads']} threads of {machine['cpu']}, {machine['date']}, load average {load}"

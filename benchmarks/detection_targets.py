@@ -308,6 +308,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--no-times", action="store_true", help="for a machine that is busy")
+    parser.add_argument("--times-from", type=Path, metavar="FILE",
+        help="take the times of an earlier record, for weights that were scaled or trained anew")  # fmt: skip
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw boxes into it instead")
     parser.add_argument("--scores", action="store_true", help="what each least score would give")
     args = parser.parse_args()
@@ -318,7 +320,13 @@ def main() -> None:
     if args.pictures:
         draw(args.data, args.pictures)
         return
-    report = measure(args.data, with_times=not args.no_times)
+    report = measure(args.data, with_times=not (args.no_times or args.times_from))
+    if args.times_from:
+        earlier = json.loads(args.times_from.read_bytes())
+        report |= {
+            "times": earlier["times"],
+            "times_machine": earlier.get("times_machine", earlier["machine"]),
+        }
     print(detection_report.markdown(report))
     if args.json:
         write_text(args.json, json.dumps(report, indent=2) + "\n")

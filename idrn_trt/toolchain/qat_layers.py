@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from idrn_trt.errors import ModelError
 from idrn_trt.toolchain.equalise import equalised
 from idrn_trt.toolchain.graph import Array, Graph, layer_name
+from idrn_trt.toolchain.qdq import in_pairs
 from idrn_trt.toolchain.rewrite import shuffles_by_block
 from idrn_trt.toolchain.table import Plan
 
@@ -64,9 +65,12 @@ class Layer(nn.Module):
 
     def scales(self, weights: Tensor) -> Tensor:
         """The step of each output channel, (M,), taken from the weights as the quantiser does."""
-        scales = weights.detach().abs().amax((1, 2, 3)) / _LEVELS
+        own = weights.detach()
         if self.half_floats:
+            scales = own.abs().amax((1, 2, 3)) / _LEVELS
             scales = scales.clamp(min=_SMALLEST_HALF).half().float()
+        else:
+            scales = torch.from_numpy(in_pairs(own.cpu().numpy())).to(own) / _LEVELS
         return scales.clamp(min=torch.finfo(torch.float32).tiny)
 
     def _rounded(self, weights: Tensor) -> Tensor:
