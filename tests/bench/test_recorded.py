@@ -96,6 +96,7 @@ def test_every_kind_has_its_section_and_damage_is_refused(tables: ModuleType, tr
     assert "- lost" not in text
     assert text.index("## stream\n") < text.index("## detection-targets\n")
     assert "| clips | cnn |" in text
+    assert "2026-11-24, load average 3.2, 3.2, 3.2, with other weights)" in text
     assert "| cnn, the default |" in (tree / "README.md").read_text(encoding="utf-8")
     for damaged in ("{", "[]", '{"kind": "idrn_trt stream report", "format": 2}'):
         (folder / "stream.json").write_text(damaged, encoding="utf-8")
