@@ -88,7 +88,15 @@ def test_every_kind_has_its_section_and_damage_is_refused(tables: ModuleType, tr
         ],
     }  # fmt: skip
     (folder / "stream.json").write_text(json.dumps(stream), encoding="utf-8")
-    shutil.copy(ROOT / "benchmarks" / "results" / "detection-targets.json", folder)
+    detection = json.loads(
+        (ROOT / "benchmarks" / "results" / "detection-targets.json").read_bytes()
+    )
+    detection["times_machine"] = {
+        **detection["machine"],
+        "date": "2001-02-03",
+        "load_average": [4.5],
+    }
+    (folder / "detection-targets.json").write_text(json.dumps(detection), encoding="utf-8")
     assert tables.main([], tree) == 0
     text = (tree / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
     assert "| age | 71.50 ms | <= 70 ms | no |" in text
@@ -96,7 +104,7 @@ def test_every_kind_has_its_section_and_damage_is_refused(tables: ModuleType, tr
     assert "- lost" not in text
     assert text.index("## stream\n") < text.index("## detection-targets\n")
     assert "| clips | cnn |" in text
-    assert "2026-11-24, load average 3.2, 3.2, 3.2, with other weights)" in text
+    assert "2001-02-03, load average 4.5, with other weights)" in text
     assert "| cnn, the default |" in (tree / "README.md").read_text(encoding="utf-8")
     for damaged in ("{", "[]", '{"kind": "idrn_trt stream report", "format": 2}'):
         (folder / "stream.json").write_text(damaged, encoding="utf-8")
