@@ -21,7 +21,7 @@ from pipeline_report import row
 
 from idrn_trt.engines.base import Engine
 from idrn_trt.faces.detect import open_detector
-from idrn_trt.faces.window import cut, group_by_side, window_for
+from idrn_trt.faces.window import cut, group_by_shape, window_for
 from idrn_trt.types import Face
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.video.colour import FromRgb, output_colour
@@ -133,7 +133,7 @@ def bare_engine_s(engine: Engine, pictures: list[Picture], found: list[list[Face
     batches = [
         np.stack(crops)
         for picture, faces in zip(pictures, found, strict=True)
-        for crops in crops_by_side(picture.rgb, faces)
+        for crops in crops_by_shape(picture.rgb, faces)
     ]
     for shape in {batch.shape for batch in batches}:
         engine.run(np.zeros(shape, np.uint8))  # compiled, as for the pipeline after its first run
@@ -143,11 +143,11 @@ def bare_engine_s(engine: Engine, pictures: list[Picture], found: list[list[Face
     return time.perf_counter() - start
 
 
-def crops_by_side(frame: UInt8, faces: list[Face]) -> list[list[UInt8]]:
-    """The frame's windows, one list for each side, as the upscaler batches them."""
+def crops_by_shape(frame: UInt8, faces: list[Face]) -> list[list[UInt8]]:
+    """The frame's windows, one list for each shape, as the upscaler batches them."""
     windows = [window_for(face.box, *frame.shape[:2]) for face in faces]
     held = [window for window in windows if window is not None]
-    return [[cut(frame, held[k]) for k in places] for places in group_by_side(held).values()]
+    return [[cut(frame, held[k]) for k in places] for places in group_by_shape(held).values()]
 
 
 def encoder_frames(

@@ -4,7 +4,7 @@
 
 DATA holds video/*.mkv. Two lines are printed, for `idrn-trt upscale` (each frame by itself) and for a
 stream (faces followed, reuse off): low-resolution pixels in the windows of a frame, of a face, how often
-each side came up, and of the frames after a face's first the share in which its window moved. No network
+each size came up, and of the frames after a face's first the share in which its window moved. No network
 runs, so the figures are the same on every machine, but for what a stream's detector has no time for.
 """
 
@@ -34,7 +34,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._frames = 0
-        self._sides: Counter[int] = Counter()
+        self._sizes: Counter[tuple[int, int]] = Counter()
         self._before: dict[int, Window] = {}
         self._seen_again = 0
         self._moved = 0
@@ -46,7 +46,7 @@ class Tally:
     def frame(self, windows: dict[int, Window]) -> None:
         """One frame's windows, by the number of their face."""
         self._frames += 1
-        self._sides.update(window.side for window in windows.values())
+        self._sizes.update((window.w, window.h) for window in windows.values())
         again = windows.keys() & self._before.keys()
         self._seen_again += len(again)
         self._moved += sum(windows[number] != self._before[number] for number in again)
@@ -54,12 +54,12 @@ class Tally:
 
     def line(self) -> str:
         """What it came to."""
-        pixels = sum(side**2 * count for side, count in self._sides.items())
-        sides = ", ".join(f"{side} px {count}" for side, count in sorted(self._sides.items()))
+        pixels = sum(w * h * count for (w, h), count in self._sizes.items())
+        sizes = ", ".join(f"{w}x{h} px {count}" for (w, h), count in sorted(self._sizes.items()))
         moved = f"{self._moved / self._seen_again:.1%}" if self._seen_again else "-"
         return (
             f"{self._frames} frames: {pixels / self._frames:.0f} px a frame, "
-            f"{pixels / max(1, self._sides.total()):.0f} px a face; {sides}; moved {moved}"
+            f"{pixels / max(1, self._sizes.total()):.0f} px a face; {sizes}; moved {moved}"
         )
 
 

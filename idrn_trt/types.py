@@ -43,7 +43,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A square of native pixels around a face: left, top and side in frame pixels.
+    """A rectangle of native pixels around a face: left, top, width and height in frame pixels.
 
     It lies inside the frame, except that a frame smaller than the window is centred in it; x or y is
     then negative and the missing pixels are reflected ones.
@@ -51,7 +51,18 @@ class Window:
 
     x: int
     y: int
-    side: int
+    w: int
+    h: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w), as of an array of its pixels."""
+        return self.h, self.w
+
+    @property
+    def pixels(self) -> int:
+        """How many it has, which an engine's time goes with."""
+        return self.h * self.w
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +86,9 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class FaceResult:
-    """One upscaled face: lr is the window's own pixels (side, side, 3), sr the network's answer.
+    """One upscaled face: lr is the window's own pixels (h, w, 3), sr the network's answer.
 
-    sr is (s*side, s*side, 3). Both are copies that the caller owns. box is in input pixels.
+    sr is (s*h, s*w, 3). Both are copies that the caller owns. box is in input pixels.
     """
 
     box: Box

@@ -17,7 +17,7 @@ from idrn_trt.faces.detect import Detector, open_detector
 from idrn_trt.faces.layout import background, output_size
 from idrn_trt.faces.network import DETECTOR_ENGINES
 from idrn_trt.faces.paste import paste, paste_order
-from idrn_trt.faces.window import cut, group_by_side, window_for
+from idrn_trt.faces.window import cut, group_by_shape, window_for
 from idrn_trt.types import Face, FaceResult, Result, Window
 from idrn_trt.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL, Model
 
@@ -98,18 +98,18 @@ class Upscaler:
         return Result(picture, results, too_large, clock.times_ms())
 
     def enlarge(self, windows: Sequence[Window], crops: Sequence[UInt8]) -> list[UInt8]:
-        """Every window's pixels through the network, one engine call for all windows of one side.
+        """Every window's pixels through the network, one engine call for all windows of one shape.
 
-        crops: uint8 RGB (side, side, 3), one for each window; the pictures, in that order, are the
+        crops: uint8 RGB (h, w, 3), one for each window; the pictures, in that order, are the
         caller's own.
         """
         scale, step = self.engine.spec.scale, self.engine.spec.max_batch
         pictures: list[UInt8] = [np.empty(0, np.uint8)] * len(crops)
-        for side, places in group_by_side(windows).items():
+        for (h, w), places in group_by_shape(windows).items():
             for first in range(0, len(places), step):
                 some = places[first : first + step]
                 # Not the engine's own buffer: another thread may use the engine too.
-                out = np.empty((len(some), scale * side, scale * side, 3), np.uint8)
+                out = np.empty((len(some), scale * h, scale * w, 3), np.uint8)
                 self.engine.run(np.stack([crops[i] for i in some]), out)
                 for place, picture in zip(some, out, strict=True):
                     pictures[place] = picture

@@ -42,16 +42,17 @@ def faces_sheet(result: Result) -> UInt8 | None:
     """
     if not result.faces:
         return None
-    cell = max(face.sr.shape[0] for face in result.faces)
+    cell_h, cell_w = (max(face.sr.shape[axis] for face in result.faces) for axis in (0, 1))
     columns = int(np.ceil(np.sqrt(2 * len(result.faces))))
     columns = min(columns, len(result.faces))
     rows = -(-len(result.faces) // columns)
-    pitch_x, pitch_y = cell + GAP_PX, 2 * cell + 2 * GAP_PX
+    pitch_x, pitch_y = cell_w + GAP_PX, 2 * cell_h + 2 * GAP_PX
     sheet = np.full((rows * pitch_y - GAP_PX, columns * pitch_x - GAP_PX, 3), GREY, np.uint8)
     for index, face in enumerate(result.faces):
         row, column = divmod(index, columns)
-        top, left, side = row * pitch_y, column * pitch_x, face.sr.shape[0]
-        plain = cv2.resize(face.lr, (side, side), interpolation=cv2.INTER_CUBIC)
-        sheet[top : top + side, left : left + side] = plain
-        sheet[top + cell : top + cell + side, left : left + side] = face.sr
+        top, left = row * pitch_y, column * pitch_x
+        height, width = face.sr.shape[:2]
+        plain = cv2.resize(face.lr, (width, height), interpolation=cv2.INTER_CUBIC)
+        sheet[top : top + height, left : left + width] = plain
+        sheet[top + cell_h : top + cell_h + height, left : left + width] = face.sr
     return sheet

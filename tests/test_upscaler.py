@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import astuple, replace
 
 import cv2
 import numpy as np
@@ -73,21 +74,21 @@ def test_a_face_keeps_its_own_pixels() -> None:
         result = upscaler.upscale(frame)
     (face,) = result.faces
     window = face.window
-    native = frame[window.y : window.y + window.side, window.x : window.x + window.side]
+    native = frame[window.y : window.y + window.h, window.x : window.x + window.w]
     assert np.array_equal(face.lr, native)
-    assert face.sr.shape == (4 * window.side, 4 * window.side, 3)
+    assert face.sr.shape == (4 * window.h, 4 * window.w, 3)
     assert np.array_equal(frame, before)
     assert set(result.times_ms) == {"detect", "window", "engine", "paste", "total"}
     assert result.times_ms["total"] >= result.times_ms["engine"] > 0
 
 
-def test_windows_of_one_side_are_one_engine_call() -> None:
-    """Faces are batched by window side: three faces of two sizes take two calls."""
+def test_windows_of_one_shape_are_one_engine_call() -> None:
+    """Faces are batched by window shape: three faces of two sizes take two calls."""
     engine = Counting()
-    boxes = (Box(20, 20, 20, 20), Box(120, 60, 20, 20), Box(200, 100, 60, 60))
+    boxes = (Box(20, 20, 20, 20), Box(120, 60, 20, 20), Box(200, 100, 45, 60))
     result = Upscaler(engine=engine, detector=Told(*boxes)).upscale(smooth_frame())
-    assert sorted(engine.batches) == [(1, 80, 80, 3), (2, 32, 32, 3)]
-    assert [f.window.side for f in result.faces] == [32, 32, 80]
+    assert sorted(engine.batches) == [(1, 80, 64, 3), (2, 32, 32, 3)]
+    assert [f.window.shape for f in result.faces] == [(32, 32), (32, 32), (80, 64)]
     for face in result.faces:
         alone = engine.inner.run(face.lr[None])[0]
         assert np.array_equal(face.sr, alone)
@@ -159,9 +160,8 @@ def face_and_truth(model: str, photo: UInt8, truth: UInt8) -> tuple[FaceResult, 
     """The one face of a photo, and the same part of the photo at four times its size."""
     with Upscaler(model) as upscaler:
         (face,) = upscaler.upscale(photo).faces
-    window, side = face.window, face.window.side
-    part = truth[4 * window.y : 4 * (window.y + side), 4 * window.x : 4 * (window.x + side)]
-    return face, part
+    window = Window(*(4 * n for n in astuple(face.window)))
+    return face, cut(truth, window)
 
 
 def test_a_clean_face_becomes_clearer_than_bicubic(astronaut: UInt8) -> None:
@@ -186,9 +186,9 @@ def test_shifting_a_window_hardly_changes_the_face(upscaler: Upscaler, astronaut
     """Inside the context border, windows one pixel apart agree to 1 grey level on average."""
     small = cv2.resize(astronaut, (128, 128), interpolation=cv2.INTER_AREA)
     (face,) = upscaler.upscale(small).faces
-    side, x, y = face.window.side, face.window.x, face.window.y
-    here = upscaler.engine.run(cut(small, Window(x, y, side))[None])[0].copy()
-    there = upscaler.engine.run(cut(small, Window(x + 1, y, side))[None])[0].copy()
+    aside = replace(face.window, x=face.window.x + 1)
+    here = upscaler.engine.run(cut(small, face.window)[None])[0].copy()
+    there = upscaler.engine.run(cut(small, aside)[None])[0].copy()
     edge = 4 * CONTEXT_PX
     inner = here[edge:-edge, edge + 4 : -edge].astype(int)
     same = there[edge:-edge, edge : -edge - 4].astype(int)

@@ -176,12 +176,13 @@ def by_device_events(case: Case) -> Case:
     )  # fmt: skip
 
     def timed(windows: UInt8) -> OwnClock:
-        count, side = windows.shape[:2]
-        graph = not engine.shape(side, count).no_graph
+        count, height, width = windows.shape[:3]
+        window = (height, width)
+        graph = not engine.shape(window, count).no_graph
         return OwnClock(
             call=lambda: engine.run(windows),
             times_ms=lambda repeats: engine.times_ms(
-                side, count, repeats, graph=graph, copies=False, events=True
+                window, count, repeats, graph=graph, copies=False, events=True
             ),
         )
 

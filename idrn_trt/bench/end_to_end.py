@@ -13,7 +13,7 @@ from idrn_trt.bench.measure import Samples, interleave
 from idrn_trt.bench.options import BenchOptions
 from idrn_trt.bench.pictures import picture
 from idrn_trt.faces.detect import Detector, open_detector
-from idrn_trt.faces.window import CONTEXT_PX, MARGIN, WINDOW_SIDES_PX
+from idrn_trt.faces.window import CONTEXT_PX, MARGIN, WINDOW_SHAPES_PX
 from idrn_trt.types import Box, Face
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.zoo import DEFAULT_DETECTOR
@@ -60,17 +60,16 @@ class Pipeline:
 
 
 def frame_with_faces(count: int, window_px: int) -> tuple[UInt8, list[Face]]:
-    """A seeded frame of FRAME_PX, or larger where it must be, and `count` faces for such windows."""
-    side = next((s for s in WINDOW_SIDES_PX if s >= window_px), WINDOW_SIDES_PX[-1])
-    face_px = float(int((side - 2 * CONTEXT_PX) / MARGIN))
+    """A seeded frame of FRAME_PX, or larger where it must be, and `count` faces whose windows are so high."""
+    h, w = next((s for s in WINDOW_SHAPES_PX if s[0] >= window_px), WINDOW_SHAPES_PX[-1])
+    face_h, face_w = (float(int((side - 2 * CONTEXT_PX) / MARGIN)) for side in (h, w))
     width, height = FRAME_PX
-    columns = width // side
-    height = max(height, -(-count // columns) * side)
+    columns = width // w
+    height = max(height, -(-count // columns) * h)
     faces = []
     for k in range(count):
-        x, y = (k % columns) * side, (k // columns) * side
-        inset = (side - face_px) / 2
-        faces.append(Face(Box(x + inset, y + inset, face_px, face_px), 1.0))
+        x, y = (k % columns) * w + (w - face_w) / 2, (k // columns) * h + (h - face_h) / 2
+        faces.append(Face(Box(x, y, face_w, face_h), 1.0))
     return picture(height, width, _SEED), faces
 
 

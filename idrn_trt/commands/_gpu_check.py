@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idrn_trt.bench.machine import cpu, gpus, versions
-from idrn_trt.bench.pictures import windows
+from idrn_trt.bench.pictures import picture
 from idrn_trt.engines._onnx_file import load_onnx
 from idrn_trt.engines._trt_build import check_version
 from idrn_trt.engines._trt_profiles import Profile, chosen_options
@@ -28,7 +28,7 @@ from idrn_trt.zoo import Model
 if TYPE_CHECKING:
     from idrn_trt.engines.tensorrt import TensorRtEngine
 
-FORMAT = 1
+FORMAT = 2
 # Least PSNR on uint8 against ONNX Runtime computing the same file: what remains is rounding.
 NEEDED_DB: dict[Precision, float] = {"fp16": 50.0, "int8": 46.0}
 KINDS: dict[Precision, str] = {"fp16": "fp16", "int8": "int8-trt"}
@@ -90,7 +90,7 @@ def _precision(model: Model, precision: Precision, repeats: int, say: Say) -> di
             result["notes"] += engine.notes
             reference = _Reference(file.data)
             for profile in engine.profiles:
-                say(f"{precision}: {profile.batch} windows of {profile.window_px} px")
+                say(f"{precision}: {profile}")
                 result["shapes"].append(_shape(engine, profile, reference, repeats))
     except IdrnError as error:
         result["error"] = str(error)
@@ -113,16 +113,18 @@ def _build(model: Model, precision: Precision, result: dict[str, Any], say: Say)
 def _shape(
     engine: TensorRtEngine, profile: Profile, reference: _Reference, repeats: int
 ) -> dict[str, Any]:
-    pictures = windows(_PICTURES, profile.window_px)
+    height, width = profile.window
+    pictures = np.stack([picture(height, width, seed) for seed in range(_PICTURES)])
     batch = np.resize(pictures, profile.shape)
     expected = reference.answer(pictures)
     result = engine.run(batch).copy()
     parity_db = psnr(result, np.resize(expected, result.shape))
     return {
-        "window_px": profile.window_px,
+        "height_px": height,
+        "width_px": width,
         "batch": profile.batch,
         "parity_db": round(min(parity_db, 99.0), 2),
-        "graph": not engine.shape(profile.window_px, profile.batch).no_graph,
+        "graph": not engine.shape(profile.window, profile.batch).no_graph,
         "times": {
             "run": _percentiles(_run_times_ms(engine, batch, repeats)),
             **_device_times(engine, profile, repeats),
@@ -150,7 +152,7 @@ def _device_times(
             name = f"{'graph' if graph else 'queue'}{' and copies' if copies else ''}"
             try:
                 times_ms = engine.times_ms(
-                    profile.window_px, profile.batch, _WARM_UP + repeats, graph=graph, copies=copies
+                    profile.window, profile.batch, _WARM_UP + repeats, graph=graph, copies=copies
                 )
             except IdrnError:  # the engine's notes say why
                 found[name] = None
@@ -179,11 +181,11 @@ class _Reference:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
         self._session: Any = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        self._answers: dict[bytes, UInt8] = {}
+        self._answers: dict[tuple[tuple[int, ...], bytes], UInt8] = {}
 
     def answer(self, batch: UInt8) -> UInt8:
         """Scaled, clipped and rounded as an engine does it; remembered."""
-        key = batch.tobytes()
+        key = (batch.shape, batch.tobytes())
         if key not in self._answers:
             lr = batch.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
             sr = self._session.run(None, {self._session.get_inputs()[0].name: lr})[0]

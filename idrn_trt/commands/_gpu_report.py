@@ -78,24 +78,28 @@ def _precision(result: dict[str, Any]) -> str:
 
 def _parity(shape: dict[str, Any]) -> Sequence[object]:
     graph = "yes" if shape["graph"] else "no"
-    return shape["window_px"], shape["batch"], f"{shape['parity_db']:.2f}", graph
+    return _size(shape), shape["batch"], f"{shape['parity_db']:.2f}", graph
 
 
 def _times(shape: dict[str, Any]) -> Sequence[object]:
     cells = (shape["times"].get(name) for name in _TIMES)
     return (
-        shape["window_px"],
+        _size(shape),
         shape["batch"],
         *(" / ".join(f"{ms:.3f}" for ms in cell.values()) if cell else "-" for cell in cells),
     )
 
 
 def _layers(result: dict[str, Any]) -> Iterable[Sequence[object]]:
-    names = [f"{s['window_px']} px, batch {s['batch']}" for s in result["shapes"]]
+    names = [f"{_size(s)} px, batch {s['batch']}" for s in result["shapes"]]
     for number, layers in enumerate(result["layers"]):
         name = names[number] if number < len(names) else number
         kinds = ", ".join(f"{n} {kind}" for kind, n in layers["convolutions"].items()) or "not told"
         yield name, layers["count"], layers["reformats"], layers["float_islands"], kinds
+
+
+def _size(shape: dict[str, Any]) -> str:
+    return f"{shape['width_px']}x{shape['height_px']}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -198,7 +198,7 @@ def faces_entry(result: Result) -> dict[str, Any]:
             {
                 "box": [round(v, 2) for v in (f.box.x, f.box.y, f.box.w, f.box.h)],
                 "score": round(f.score, 4),
-                "window": [f.window.x, f.window.y, f.window.side],
+                "window": [f.window.x, f.window.y, f.window.w, f.window.h],
             }
             for f in result.faces
         ],
@@ -218,7 +218,7 @@ def _pictures_table(pictures: list[dict[str, Any]]) -> list[str]:
         (
             frame["input"], _size(frame["size"]), _size(frame["output_size"]),
             len(frame["faces"]),
-            ",".join(str(f["window"][2]) for f in frame["faces"][:4]) or "-",
+            ",".join(_size(f["window"][2:]) for f in frame["faces"][:4]) or "-",
             *(f"{frame['times_ms'][stage]:.1f}" for stage in STAGES),
             frame["output"] or "-",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   idrn-trt build idrn-d8-w64-x4 --precision fp16
-  idrn-trt build models/mine --precision int8 --windows 32,48 --batches 1
+  idrn-trt build models/mine --precision int8 --windows 32x32,40x48 --batches 1
   idrn-trt build models/mine --precision int8 --level 5 --json layers.json
 
 The precision is in the model's files: `idrn-trt quantise` makes those that are missing. The plan is kept
@@ -44,8 +45,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="a model of the zoo, a model folder, or an .onnx file",
     )
     add("--precision", required=True, choices=("fp16", "int8"), help="which of the model's files")
-    add("--windows", type=_numbers, metavar="PX,...",
-        help="sides of the windows it takes (default: 32,48,64,80,96,112,128)")  # fmt: skip
+    add("--windows", type=_windows, metavar="WxH,...",
+        help="sizes of the windows it takes, N for NxN (default: those that faces are cut at, "
+        "32x32, 40x48, 48x64, 64x80, 72x96, 80x104, 88x112, 96x128 and 128x128)")  # fmt: skip
     add("--batches", type=_numbers, metavar="N,...",
         help="windows a call (default: 1,4,16); each window and batch is a profile of its own, and "
         "fewer build faster and need less memory")  # fmt: skip
@@ -83,12 +85,23 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.json, json.dumps(facts, indent=1) + "\n")
     print(f"TensorRT {built.tensorrt}, {built.gpu.name}, {built.precision}: the plan is ready")
     if built.layers:
-        windows = [(profile.window_px, profile.batch) for profile in options.profiles]
-        print(layers_text(windows, built.layers))
+        print(layers_text(options.profiles, built.layers))
     for note in built.notes:
         if note not in bar.said:
             print(f"note: {note}")
     return 0
+
+
+def _windows(text: str) -> tuple[tuple[int, int], ...]:
+    """(h, w) of each size in a text such as 40x48,32."""
+    return tuple(_window(part) for part in text.split(","))
+
+
+def _window(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no WIDTHxHEIGHT such as 40x48")
+    return int(match[2] or match[1]), int(match[1])
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -96,17 +109,22 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no list of whole numbers such as 32,48"
+            f"{text!r} is no list of whole numbers such as 1,4"
         ) from None
 
 
 def _options(args: argparse.Namespace) -> BuildOptions:
-    from idrn_trt.engines._trt_profiles import BATCHES, WINDOWS_PX, BuildOptions, make_profiles
+    from idrn_trt.engines._trt_profiles import (
+        BATCHES,
+        WINDOW_SHAPES_PX,
+        BuildOptions,
+        make_profiles,
+    )
 
     if args.timing_cache is not None and args.timing_cache.is_dir():
         raise OptionError(f"--timing-cache {str(args.timing_cache)!r} is a folder, expected a file")
     return BuildOptions(
-        profiles=make_profiles(args.windows or WINDOWS_PX, args.batches or BATCHES),
+        profiles=make_profiles(args.windows or WINDOW_SHAPES_PX, args.batches or BATCHES),
         workspace_mib=args.workspace_mib,
         level=args.level,
         hardware_compatible=args.hardware_compatible,

@@ -54,7 +54,7 @@ _THREAD_LOCAL = 1
 # What to do, by a part of the driver's own words.
 _REMEDIES = {
     "out of memory": "free memory on the GPU, or build fewer and smaller profiles with "
-    "`idrn-trt build --windows 32,48 --batches 1,4`",
+    "`idrn-trt build --windows 32x32,40x48 --batches 1,4`",
     "no CUDA-capable device": "no NVIDIA GPU is visible: see `nvidia-smi` and CUDA_VISIBLE_DEVICES, "
     "and start containers with `--gpus all`",
     "invalid device": "no NVIDIA GPU is visible: see `nvidia-smi` and CUDA_VISIBLE_DEVICES",

@@ -49,9 +49,9 @@ class Gpu:
 class PlanKey:
     """All that a plan depends on.
 
-    profiles: (side in pixels, batch) in their order in the plan; of a plan for sizes in a range its minimum,
-    optimum and maximum shape. tensorrt: the full version. flags: by name, as TensorRT gives them other
-    numbers in every major version.
+    profiles: (height and width in pixels, batch) in their order in the plan; of a plan for sizes in a range
+    its minimum, optimum and maximum shape. tensorrt: the full version. flags: by name, as TensorRT gives
+    them other numbers in every major version.
     """
 
     onnx_sha256: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -90,7 +90,7 @@ def plan_key(onnx_sha256: str, precision: str, gpu: Gpu, options: BuildOptions) 
     return PlanKey(
         onnx_sha256=onnx_sha256,
         precision=precision,
-        profiles=tuple((profile.window_px, profile.batch) for profile in options.profiles),
+        profiles=tuple((*profile.window, profile.batch) for profile in options.profiles),
         tensorrt=check_version(),
         gpu=gpu,
         level=options.level,
@@ -155,10 +155,16 @@ def _silent(_: str) -> None:
 
 def _fixed(profiles: Sequence[Profile]) -> tuple[int | None, int | None, int | None]:
     """N, h and w where every profile has the same: what is fixed, TensorRT can plan better for."""
-    batches = {profile.batch for profile in profiles}
-    windows = {profile.window_px for profile in profiles}
-    side = windows.pop() if len(windows) == 1 else None
-    return (batches.pop() if len(batches) == 1 else None, side, side)
+    return (
+        _common(profile.batch for profile in profiles),
+        _common(profile.height_px for profile in profiles),
+        _common(profile.width_px for profile in profiles),
+    )
+
+
+def _common(values: Iterable[int]) -> int | None:
+    different = set(values)
+    return different.pop() if len(different) == 1 else None
 
 
 def _build(

@@ -12,33 +12,41 @@ from idrn_trt.engines._cache import cache_folder
 from idrn_trt.errors import EngineMismatch, OptionError, SinkError
 from idrn_trt.files import write_text
 
-# The sides that faces are cut at (faces/window.py), and how many windows of one side are run at once.
-WINDOWS_PX = (32, 48, 64, 80, 96, 112, 128)
+# The shapes (h, w) that faces are cut at (faces/window.py), and how many windows of one are run at once.
+WINDOW_SHAPES_PX = (
+    (32, 32), (48, 40), (64, 48), (80, 64), (96, 72), (104, 80), (112, 88), (128, 96), (128, 128),
+)  # fmt: skip
 BATCHES = (1, 4, 16)
 # Builder levels of TensorRT; 3 is its own default, 5 tries the most kernels and takes the longest.
 LEVELS = range(6)
-_WINDOW_PX = range(8, 1025)
+_SIDE_PX = range(8, 1025)
 _BATCH = range(1, 257)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Profile:
-    """One shape that a plan takes: `batch` square windows of side window_px.
+    """One shape that a plan takes: `batch` windows of that height and width.
 
     Static: TensorRT picks its kernels for this shape alone (minimum = optimum = maximum). A call with
     fewer windows runs the smallest profile that holds them.
     """
 
-    window_px: int
+    height_px: int
+    width_px: int
     batch: int
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """(h, w) of one window."""
+        return (self.height_px, self.width_px)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """The input's shape, uint8 NHWC."""
-        return (self.batch, self.window_px, self.window_px, 3)
+        return (self.batch, *self.window, 3)
 
     def __str__(self) -> str:
-        return f"{self.batch} windows of {self.window_px} px"
+        return f"{self.batch} windows of {size_text(self.window)} px"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +65,41 @@ class Picture:
         return f"a picture of {self.width_px}x{self.height_px} px"
 
 
+def size_text(window: tuple[int, int]) -> str:
+    """A window (h, w) as the command line has it: WIDTHxHEIGHT."""
+    height, width = window
+    return f"{width}x{height}"
+
+
 def make_profiles(
-    windows_px: Iterable[int] = WINDOWS_PX, batches: Iterable[int] = BATCHES
+    windows: Iterable[tuple[int, int]] = WINDOW_SHAPES_PX, batches: Iterable[int] = BATCHES
 ) -> tuple[Profile, ...]:
-    """Every window with every batch, sorted; a profile's place is its index in the plan.
+    """Every window (h, w) with every batch, sorted; a profile's place is its index in the plan.
 
-    Raises OptionError for none, or a size outside 8..1024 px or a batch outside 1..256.
+    Raises OptionError for none, a side outside 8..1024 px or a batch outside 1..256.
     """
-    windows = _checked("windows", windows_px, _WINDOW_PX)
-    counts = _checked("batches", batches, _BATCH)
-    return tuple(Profile(window, count) for window in windows for count in counts)
+    shapes, counts = sorted(set(windows)), sorted(set(batches))
+    _check("sides of windows", [side for shape in shapes for side in shape], _SIDE_PX)
+    _check("batches", counts, _BATCH)
+    return tuple(Profile(*shape, count) for shape in shapes for count in counts)
 
 
-def choose(profiles: Sequence[Profile], window_px: int, count: int) -> int:
-    """The index of the profile for `count` windows of that side: the smallest batch that holds them.
+def choose(profiles: Sequence[Profile], window: tuple[int, int], count: int) -> int:
+    """The index of the profile for `count` windows (h, w): the smallest batch that holds them.
 
     Raises EngineMismatch, which names what the plan takes.
     """
     fitting = [
         (profile.batch, index)
         for index, profile in enumerate(profiles)
-        if profile.window_px == window_px and profile.batch >= count
+        if profile.window == window and profile.batch >= count
     ]
     if count < 1 or not fitting:
-        sides = ", ".join(str(side) for side in sorted({p.window_px for p in profiles}))
+        sizes = ", ".join(size_text(taken) for taken in sorted({p.window for p in profiles}))
         raise EngineMismatch(
-            f"the TensorRT plan takes 1 to {max(p.batch for p in profiles)} windows of {sides} px "
-            f"a side, got {count} of {window_px}: build one for it with "
-            f"`idrn-trt build --windows {window_px} --batches {max(count, 1)}`"
+            f"the TensorRT plan takes 1 to {max(p.batch for p in profiles)} windows of {sizes} px, "
+            f"got {count} of {size_text(window)}: build one for it with "
+            f"`idrn-trt build --windows {size_text(window)} --batches {max(count, 1)}`"
         )
     return min(fitting)[1]
 
@@ -119,13 +134,11 @@ class BuildOptions:
             raise OptionError(f"build: workspace_mib must be at least 1, got {self.workspace_mib}")
 
 
-def _checked(what: str, values: Iterable[int], allowed: range) -> list[int]:
-    kept = sorted(set(values))
-    if not kept or any(type(value) is not int or value not in allowed for value in kept):
+def _check(what: str, values: Sequence[int], allowed: range) -> None:
+    if not values or any(type(value) is not int or value not in allowed for value in values):
         raise OptionError(
-            f"build: {what} must be whole numbers from {allowed[0]} to {allowed[-1]}, got {kept!r}"
+            f"build: {what} must be whole numbers from {allowed[0]} to {allowed[-1]}, got {values!r}"
         )
-    return kept
 
 
 def choose_options(onnx_sha256: str, precision: str, options: BuildOptions) -> bool:
@@ -148,7 +161,7 @@ def chosen_options(onnx_sha256: str, precision: str) -> BuildOptions:
     try:
         facts = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
         profiles = [Profile(**profile) for profile in facts.pop("profiles")]
-        pairs = make_profiles((p.window_px for p in profiles), (p.batch for p in profiles))
+        pairs = make_profiles((p.window for p in profiles), (p.batch for p in profiles))
         return BuildOptions(**{**facts, "profiles": tuple(sorted(set(pairs) & set(profiles)))})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return BuildOptions()  # nothing chosen, or by a release with other options

@@ -16,7 +16,7 @@ from idrn_trt.errors import DeviceError
 
 
 class Shape:
-    """One (side, batch) of a plan, or one size of a detector's: its context, ends and graph.
+    """One (window, batch) of a plan, or one size of a detector's: its context, ends and graph.
 
     index: of the plan's profile that `profile` falls into. outputs: their names; item_bytes: of one of
     their values. no_graph: why there is none, "" where there is.
@@ -44,12 +44,12 @@ class Shape:
 
     @property
     def source(self) -> _cuda.Pair:
-        """The windows, uint8 (batch, side, side, 3)."""
+        """The windows, uint8 (batch, h, w, 3)."""
         return self._pairs[0]
 
     @property
     def result(self) -> _cuda.Pair:
-        """The pictures, uint8 (batch, s*side, s*side, 3)."""
+        """The pictures, uint8 (batch, s*h, s*w, 3)."""
         return self._pairs[1]
 
     @property

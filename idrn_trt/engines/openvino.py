@@ -36,7 +36,7 @@ _PIECES = (8, 4, 2, 1)
 _MOST_PIXELS = 9216
 # Its messages are decoded on the way to Python, which fails where they quote bytes of a damaged file.
 FAILURES = (RuntimeError, UnicodeDecodeError)
-# The pieces of five window sizes, and a few odd ones.
+# The pieces of all window shapes, and as many odd ones.
 _MOST_GRAPHS = 32
 
 

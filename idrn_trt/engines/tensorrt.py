@@ -1,6 +1,6 @@
 """IDRN in TensorRT: a plan built once and cached, and one CUDA graph a call.
 
-Everything is made when the engine is opened: for each shape of the plan (side of the window, batch) a
+Everything is made when the engine is opened: for each shape of the plan (window, batch) a
 context, page-locked ends, and the graph of copy in, compute, copy out. A call copies the windows into the
 smallest batch that holds them, launches that shape's graph and waits once; it allocates nothing on the
 GPU. Never run on a GPU by this project: proven on stand-ins for TensorRT and the driver (docs/gpu.md).
@@ -149,9 +149,7 @@ class TensorRtEngine(EngineBase):
                 scale=self._plan.scale(model),
                 precision=precision,
                 model_sha256=file.sha256,
-                windows=tuple(
-                    (side, side) for side in sorted({p.window_px for p in self.profiles})
-                ),
+                windows=tuple(sorted({p.window for p in self.profiles})),
                 max_batch=max(p.batch for p in self.profiles),
             )
             super().__init__(spec, self._plan.notes)
@@ -160,13 +158,13 @@ class TensorRtEngine(EngineBase):
             self._plan.free()
             raise
 
-    def shape(self, window_px: int, count: int) -> Shape:
-        """The part of the plan that a call with `count` windows of that side uses."""
-        return self._plan.shapes[choose(self.profiles, window_px, count)]
+    def shape(self, window: tuple[int, int], count: int) -> Shape:
+        """The part of the plan that a call with `count` windows (h, w) uses."""
+        return self._plan.shapes[choose(self.profiles, window, count)]
 
     def times_ms(
         self,
-        window_px: int,
+        window: tuple[int, int],
         count: int,
         repeats: int,
         *,
@@ -183,20 +181,21 @@ class TensorRtEngine(EngineBase):
         with self._lock, self._plan.device.current():
             if self._closed:
                 raise DeviceError(f"engine {NAME!r} is closed: open another one")
-            return self.shape(window_px, count).times_ms(
+            return self.shape(window, count).times_ms(
                 repeats, graph=graph, copies=copies, events=events
             )
 
     def _own(self, shape: tuple[int, ...]) -> UInt8:
         """The page-locked end itself: a result that is not wanted elsewhere is not copied."""
-        count, height = shape[:2]
-        host = self.shape(height // self._spec.scale, count).result.host
+        count, height, width = shape[:3]
+        scale = self._spec.scale
+        host = self.shape((height // scale, width // scale), count).result.host
         self._handed = host[:count]
         return self._handed
 
     def _compute(self, batch: UInt8, out: UInt8) -> None:
-        count, side = batch.shape[:2]
-        shape = self.shape(side, count)
+        count, height, width = batch.shape[:3]
+        shape = self.shape((height, width), count)
         np.copyto(shape.source.host[:count], batch)
         with self._plan.device.current():
             shape.run()

@@ -53,13 +53,13 @@ OPAQUE = 256
 _HALF = np.uint16(OPAQUE // 2)
 
 
-def feather_px(side: int) -> int:
-    """Width of the soft edge in input pixels.
+def feather_px(length: int) -> int:
+    """Width of the soft edge at either end of a window's axis that is `length` long, in input pixels.
 
-    With the margin of window.py it reaches at most 1.6 px into the box of the largest faces that a side
+    With the margin of window.py it reaches at most 1.6 px into the box of the largest faces that a shape
     takes (docs/decisions/033).
     """
-    return side // 16
+    return length // 16
 
 
 def paste_order(windows: Sequence[Window]) -> list[int]:
@@ -69,7 +69,9 @@ def paste_order(windows: Sequence[Window]) -> list[int]:
     order makes a seam. This one lets a small face inside a large one's window show its own, centred
     picture; and it does not depend on the detector's order, which may change from frame to frame.
     """
-    return sorted(range(len(windows)), key=lambda i: (-windows[i].side, windows[i].y, windows[i].x))
+    return sorted(
+        range(len(windows)), key=lambda i: (-windows[i].pixels, windows[i].y, windows[i].x)
+    )
 
 
 def paste(out: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int, int]) -> None:
@@ -77,15 +79,15 @@ def paste(out: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int,
 
     out: uint8 (H, W, 3), C-contiguous, the whole input frame at any size. window: where the face was
     cut from the input, which is in_size = (width, height). sr: the network's answer to that window,
-    uint8 (scale * side, scale * side, 3). Only pixels within the shown part change; what a window of a
+    uint8 (scale * h, scale * w, 3). Only pixels within the shown part change; what a window of a
     small frame holds beyond the frame is never shown. Raises OptionError for arrays that do not fit.
     """
     _check(out, window, sr, scale)
-    starts = (window.x, window.y)
-    if any(at >= size or at + window.side <= 0 for at, size in zip(starts, in_size, strict=True)):
+    spans = ((window.x, window.w, in_size[0]), (window.y, window.h, in_size[1]))
+    if any(start >= size or start + length <= 0 for start, length, size in spans):
         return  # nothing of it is in the frame
-    columns, left = _axis(window.x, window.side, scale, in_size[0], out.shape[1])
-    rows, top = _axis(window.y, window.side, scale, in_size[1], out.shape[0])
+    columns, left = _axis(window.x, window.w, scale, in_size[0], out.shape[1])
+    rows, top = _axis(window.y, window.h, scale, in_size[1], out.shape[0])
     if columns.count == 0 or rows.count == 0:
         return
     # Three channels side by side in one line: numpy's inner loops are then long.
@@ -111,7 +113,7 @@ class _Axis:
     part: Part | None
 
 
-def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> tuple[_Axis, int]:
+def _axis(start: int, length: int, scale: int, size_in: int, size_out: int) -> tuple[_Axis, int]:
     """The axis of a window at `start`, and the output pixel where it is shown first.
 
     Input and output pixels lie to one another as they did some pixels before: a window inside the
@@ -120,9 +122,9 @@ def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> tup
     periods = math.gcd(size_in, size_out)
     period_in, period_out = size_in // periods, size_out // periods
     before = max(0, (start - 1) // period_in)
-    dropped = before + max(0, (size_in - start - side - 1) // period_in)
+    dropped = before + max(0, (size_in - start - length - 1) // period_in)
     near = _near_axis(
-        start - before * period_in, side, scale,
+        start - before * period_in, length, scale,
         size_in - dropped * period_in, size_out - dropped * period_out,
     )  # fmt: skip
     return near, near.first + before * period_out
@@ -130,35 +132,35 @@ def _axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> tup
 
 # Made anew, an axis costs more than pasting a face.
 @lru_cache(maxsize=64)
-def _near_axis(start: int, side: int, scale: int, size_in: int, size_out: int) -> _Axis:
-    low, high = _shown(start, side, size_in)
+def _near_axis(start: int, length: int, scale: int, size_in: int, size_out: int) -> _Axis:
+    low, high = _shown(start, length, size_in)
     first = low * size_out // size_in
     count = max(0, -(-high * size_out // size_in) - first)
-    inside = ((max(start, 0) - start) * scale, (min(start + side, size_in) - start) * scale)
+    inside = ((max(start, 0) - start) * scale, (min(start + length, size_in) - start) * scale)
     place = (size_in * scale, size_out, (first, first + count), start * scale, inside)
     taps = axis_taps(*place)
-    alpha = np.clip(resample_line(_strength(start, side, scale, size_in), taps), 0, OPAQUE)
+    alpha = np.clip(resample_line(_strength(start, length, scale, size_in), taps), 0, OPAQUE)
     opaque = np.flatnonzero(alpha == OPAQUE)
     full = (int(opaque[0]), int(opaque[-1]) + 1) if len(opaque) else (count, count)
     return _Axis(first, count, alpha.astype(np.uint16), full, taps, axis_part(*place))
 
 
-def _shown(start: int, side: int, size_in: int) -> tuple[int, int]:
+def _shown(start: int, length: int, size_in: int) -> tuple[int, int]:
     """First and last (exclusive) input pixel of the shown part."""
     low = 0 if start <= 0 else start + CONTEXT_PX
-    high = size_in if start + side >= size_in else start + side - CONTEXT_PX
+    high = size_in if start + length >= size_in else start + length - CONTEXT_PX
     return low, high
 
 
-def _strength(start: int, side: int, scale: int, size_in: int) -> Ints:
+def _strength(start: int, length: int, scale: int, size_in: int) -> Ints:
     """Alpha of the window's pixels at model scale: a ramp, taken at their centres, at either end."""
-    low, high = _shown(start, side, size_in)
-    doubled = 2 * np.arange(side * scale, dtype=np.int64) + 1 + 2 * start * scale
-    ramp = feather_px(side) * scale
-    alpha = np.full(side * scale, OPAQUE, np.int64)
+    low, high = _shown(start, length, size_in)
+    doubled = 2 * np.arange(length * scale, dtype=np.int64) + 1 + 2 * start * scale
+    ramp = feather_px(length) * scale
+    alpha = np.full(length * scale, OPAQUE, np.int64)
     if start > 0:
         alpha = np.minimum(alpha, ((doubled - 2 * low * scale) * OPAQUE + ramp) // (2 * ramp))
-    if start + side < size_in:
+    if start + length < size_in:
         alpha = np.minimum(alpha, ((2 * high * scale - doubled) * OPAQUE + ramp) // (2 * ramp))
     return np.maximum(alpha, 0)
 
@@ -221,10 +223,10 @@ def _blend(target: UInt8, face: UInt8, fade: _Fade) -> None:
 
 
 def _check(out: UInt8, window: Window, sr: UInt8, scale: int) -> None:
-    side = window.side * scale
-    if sr.shape != (side, side, 3) or sr.dtype != np.uint8:
+    expected = (window.h * scale, window.w * scale, 3)
+    if sr.shape != expected or sr.dtype != np.uint8:
         raise OptionError(
-            f"the picture of {window!r} at scale {scale} must be uint8 ({side}, {side}, 3), "
+            f"the picture of {window!r} at scale {scale} must be uint8 {expected}, "
             f"got {sr.dtype} {sr.shape}"
         )
     if out.dtype != np.uint8 or out.ndim != 3 or out.shape[2] != 3 or not out.flags.c_contiguous:

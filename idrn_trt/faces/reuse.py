@@ -16,15 +16,15 @@ BLOCK_PX = 8
 
 
 def unchanged(now: UInt8, before: UInt8) -> bool:
-    """Whether two pictures, uint8 (side, side, 3), differ by no more than noise in any of their blocks.
+    """Whether two pictures, uint8 (h, w, 3), differ by no more than noise in any of their blocks.
 
-    side is a multiple of BLOCK_PX, as windows' are. Blocks, because a lip that moves changes little of
+    h and w are multiples of BLOCK_PX, as windows' are. Blocks, because a lip that moves changes little of
     the whole.
     """
     if now.shape != before.shape:
         return False
-    blocks = now.shape[0] // BLOCK_PX
-    difference = cv2.absdiff(now, before).reshape(blocks, BLOCK_PX, blocks, 3 * BLOCK_PX)
+    down, across = (length // BLOCK_PX for length in now.shape[:2])
+    difference = cv2.absdiff(now, before).reshape(down, BLOCK_PX, across, 3 * BLOCK_PX)
     sums = difference.sum(axis=(1, 3), dtype=np.uint32)
     return float(sums.max()) <= NOISE_LEVELS * 3 * BLOCK_PX**2
 

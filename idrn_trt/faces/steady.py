@@ -16,8 +16,8 @@ UInt8 = npt.NDArray[np.uint8]
 
 # The part goes after the face so that after this time 63 % of a move are done.
 FOLLOW_S = 0.25
-# One part in so many of a window's side is left out at each end: room to glide in. What is left holds the
-# box of every face that has its margin (window.py).
+# One part in so many of a window's width and height is left out at each end: room to glide in. What is left
+# holds the box of every face that has its margin (window.py).
 ROOM = 12
 
 
@@ -52,20 +52,19 @@ def _part(
 ) -> tuple[TrackedFace, tuple[float, float]]:
     """The part of a face's pictures around a place in the frame, and where its own centre is."""
     window = face.window
-    scale = face.sr.shape[0] // window.side
-    room = window.side // ROOM * scale
-    shown = face.sr.shape[0] - 2 * room
-    starts = [
-        min(max(round((middle - start) * scale - shown / 2), 0), 2 * room)
-        for middle, start in zip(centre, (window.x, window.y), strict=True)
-    ]
-    cut = (slice(starts[1], starts[1] + shown), slice(starts[0], starts[0] + shown))
+    scale = face.sr.shape[0] // window.h
+    columns, x = _span(centre[0], window.x, window.w, scale)
+    rows, y = _span(centre[1], window.y, window.h, scale)
     plain = cv2.resize(face.lr, face.sr.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    part = replace(face, lr=np.asarray(plain, np.uint8)[cut], sr=face.sr[cut])
+    lr = np.asarray(plain, np.uint8)
+    return replace(face, lr=lr[rows, columns], sr=face.sr[rows, columns]), (x, y)
+
+
+def _span(middle: float, first: int, length: int, scale: int) -> tuple[slice, float]:
+    """One axis of the part around `middle` in a window of `length` from `first` on, and its own middle."""
+    room = length // ROOM * scale
+    shown = length * scale - 2 * room
+    start = min(max(round((middle - first) * scale - shown / 2), 0), 2 * room)
+    own = first + (start + shown / 2) / scale
     # Not left behind where the window ends: it would have to catch up.
-    x, y = (window.x + (starts[0] + shown / 2) / scale, window.y + (starts[1] + shown / 2) / scale)
-    held = tuple(
-        own if abs(own - wanted) > 1 / scale else wanted
-        for own, wanted in zip((x, y), centre, strict=True)
-    )
-    return part, (held[0], held[1])
+    return slice(start, start + shown), own if abs(own - middle) > 1 / scale else middle

@@ -94,11 +94,11 @@ def follow(window: Window | None, box: Box, frame_size: tuple[int, int]) -> Wind
     if window is None or wanted is None:
         return wanted
     if not holds(window, box, frame_size):
-        moved = centred(box, window.side, height, width)
-        return moved if wanted.side > window.side and holds(moved, box, frame_size) else wanted
-    if wanted.side < window.side:
+        moved = centred(box, window.shape, height, width)
+        return moved if wanted.pixels > window.pixels and holds(moved, box, frame_size) else wanted
+    if wanted.pixels < window.pixels:
         larger = window_for(_enlarged(box, SHRINK_MARGIN), height, width)
-        if larger is not None and larger.side < window.side:
+        if larger is not None and larger.pixels < window.pixels:
             return wanted
     return window
 
@@ -107,13 +107,13 @@ def holds(window: Window, box: Box, frame_size: tuple[int, int]) -> bool:
     """Whether a face, with KEEP_MARGIN, is inside the shown part of a window, as far as the frame goes."""
     grown = _enlarged(box, KEEP_MARGIN)
     spans = (
-        (grown.x, grown.w, window.x, frame_size[0]),
-        (grown.y, grown.h, window.y, frame_size[1]),
+        (grown.x, grown.w, window.x, window.w, frame_size[0]),
+        (grown.y, grown.h, window.y, window.h, frame_size[1]),
     )
     return all(
         (start <= 0 or low >= start + CONTEXT_PX)
-        and (start + window.side >= size or low + length <= start + window.side - CONTEXT_PX)
-        for low, length, start, size in spans
+        and (start + room >= size or low + length <= start + room - CONTEXT_PX)
+        for low, length, start, room, size in spans
     )
 
 

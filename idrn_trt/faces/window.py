@@ -13,67 +13,79 @@ from idrn_trt.types import Box, Window
 
 UInt8 = npt.NDArray[np.uint8]
 
-# Close enough that little but the face is computed, and few, so that the windows of a frame fall into few
-# batches and an engine compiles few shapes (docs/decisions/033-windows-that-fit-closer.md).
-WINDOW_SIDES_PX = (32, 48, 64, 80, 96, 112, 128)
+# (h, w), each inside the next. Upright, as faces are, and close enough that little but the face is computed;
+# few, so that the windows of a frame fall into few batches and an engine compiles few shapes
+# (docs/decisions/033-windows-that-fit-closer.md, 035-upright-windows.md).
+WINDOW_SHAPES_PX = (
+    (32, 32), (48, 40), (64, 48), (80, 64), (96, 72), (104, 80), (112, 88), (128, 96), (128, 128),
+)  # fmt: skip
 
 # The network pads with zeros: its outermost pixels are made without knowing their surroundings, so
 # this much of a window's edge is context only and is never shown where the frame goes on beyond it.
 CONTEXT_PX = 4
 
-# Side of the shown square over the longer side of the face box, which for the detectors ends at the
-# hairline and the chin. The feathered edge (paste.py) reaches into the box of the largest faces that a
-# side takes, by 1.6 pixels at most; even at the box's edge such a face has 0.64 of its strength or more.
+# The shown rectangle over the face's box, in either direction. The detectors' boxes end at the hairline, the
+# chin and the ears. The feathered edge (paste.py) reaches into the box of the largest faces that a shape
+# takes, by 1.6 pixels at most; even at the box's edge such a face has 0.64 of its strength or more.
 MARGIN = 1.12
 
 
 def window_for(box: Box, frame_h: int, frame_w: int, *, margin: float = MARGIN) -> Window | None:
     """The window of a face, or None for a face that not even the largest window holds.
 
-    box: in pixels of the frame, which is frame_h by frame_w. The side is the smallest of
-    WINDOW_SIDES_PX with room for margin times the box's longer side and the context; a face that fits
-    into the largest window without its whole margin still gets that. The window is centred on the box
-    and then shifted into the frame; in a direction in which the frame is smaller, it is centred on it.
+    box: in pixels of the frame, which is frame_h by frame_w. Its shape is the first of WINDOW_SHAPES_PX
+    with room for margin times the box and the context; a face that fits into the largest window without
+    its whole margin still gets that. The window is centred on the box and then shifted into the frame; in
+    a direction in which the frame is smaller, it is centred on it.
     Raises OptionError for a box without a finite position and a positive size.
     """
     _check(box)
-    longer = max(box.w, box.h)
-    if longer + 2 * CONTEXT_PX > WINDOW_SIDES_PX[-1]:
+    largest = WINDOW_SHAPES_PX[-1]
+    if not _fits(box, largest, 1.0):
         return None
-    wanted = longer * margin + 2 * CONTEXT_PX
-    side = next((side for side in WINDOW_SIDES_PX if side >= wanted), WINDOW_SIDES_PX[-1])
-    return centred(box, side, frame_h, frame_w)
+    shape = next((shape for shape in WINDOW_SHAPES_PX if _fits(box, shape, margin)), largest)
+    return centred(box, shape, frame_h, frame_w)
 
 
-def centred(box: Box, side: int, frame_h: int, frame_w: int) -> Window:
-    """The window of this side around a box, shifted into the frame as `window_for` does."""
-    return Window(
-        _start(box.x + box.w / 2, side, frame_w), _start(box.y + box.h / 2, side, frame_h), side
-    )
+def centred(box: Box, shape: tuple[int, int], frame_h: int, frame_w: int) -> Window:
+    """The window of this shape (h, w) around a box, shifted into the frame as `window_for` does."""
+    height, width = shape
+    x = _start(box.x + box.w / 2, width, frame_w)
+    y = _start(box.y + box.h / 2, height, frame_h)
+    return Window(x, y, width, height)
 
 
 def cut(frame: UInt8, window: Window, out: UInt8 | None = None) -> UInt8:
-    """The window's pixels, uint8 (side, side, 3), as an array of their own.
+    """The window's pixels, uint8 (h, w, 3), as an array of their own.
 
     frame: uint8 RGB (H, W, 3). Pixels beyond the frame are the frame's own, mirrored at its edge, as
     often as it takes. With `out`, of that shape, they are written there and it is returned.
     """
     height, width = frame.shape[:2]
-    x, y, side = window.x, window.y, window.side
-    if 0 <= x <= width - side and 0 <= y <= height - side:
-        pixels = frame[y : y + side, x : x + side]
+    x, y, w, h = window.x, window.y, window.w, window.h
+    if 0 <= x <= width - w and 0 <= y <= height - h:
+        pixels = frame[y : y + h, x : x + w]
     else:
-        pixels = frame[_mirrored(y, side, height)[:, None], _mirrored(x, side, width)]
+        pixels = frame[_mirrored(y, h, height)[:, None], _mirrored(x, w, width)]
     if out is None:
         return np.array(pixels, order="C")
     np.copyto(out, pixels)
     return out
 
 
-def group_by_side(windows: Sequence[Window]) -> dict[int, list[int]]:
-    """Side -> places in `windows` of that side, smallest side first: one engine batch each."""
-    sides = sorted({window.side for window in windows})
-    return {side: [i for i, w in enumerate(windows) if w.side == side] for side in sides}
+def group_by_shape(windows: Sequence[Window]) -> dict[tuple[int, int], list[int]]:
+    """(h, w) -> places in `windows` of that shape, the smallest first: one engine batch each."""
+    shapes = sorted(
+        {window.shape for window in windows}, key=lambda shape: (math.prod(shape), shape)
+    )
+    return {shape: [i for i, w in enumerate(windows) if w.shape == shape] for shape in shapes}
+
+
+def _fits(box: Box, shape: tuple[int, int], margin: float) -> bool:
+    return all(
+        length * margin + 2 * CONTEXT_PX <= side
+        for length, side in zip((box.h, box.w), shape, strict=True)
+    )
 
 
 def _check(box: Box) -> None:
@@ -81,13 +93,13 @@ def _check(box: Box) -> None:
         raise OptionError(f"a face's box must be finite and have a positive size, got {box!r}")
 
 
-def _start(centre: float, side: int, frame: int) -> int:
-    if frame <= side:
-        return -((side - frame) // 2)
-    return min(max(math.floor(centre - side / 2 + 0.5), 0), frame - side)
+def _start(centre: float, length: int, frame: int) -> int:
+    if frame <= length:
+        return -((length - frame) // 2)
+    return min(max(math.floor(centre - length / 2 + 0.5), 0), frame - length)
 
 
-def _mirrored(start: int, side: int, size: int) -> npt.NDArray[np.intp]:
+def _mirrored(start: int, length: int, size: int) -> npt.NDArray[np.intp]:
     """Frame indices of a window that reaches over the edge: ... 1 0 0 1 2 ... size-1 size-1 ..."""
-    index = np.arange(start, start + side) % (2 * size)
+    index = np.arange(start, start + length) % (2 * size)
     return np.minimum(index, 2 * size - 1 - index)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from idrn_trt.faces.window import WINDOW_SIDES_PX
+from idrn_trt.faces.window import WINDOW_SHAPES_PX
 from idrn_trt.streaming.feeder import Captured
 from idrn_trt.streaming.lane import Lane
 from idrn_trt.streaming.mailbox import Mailbox
@@ -22,7 +23,7 @@ Deliver = Callable[[StreamResult, bool], None]
 # What the engine is run on before the first live frame: batches of these sizes that have no more pixels
 # than the largest window. OpenVINO runs all others in pieces of these (engines/openvino.py).
 _WARM_BATCHES = (1, 2, 4, 8)
-_WARM_PX = WINDOW_SIDES_PX[-1] ** 2
+_WARM_PX = math.prod(WINDOW_SHAPES_PX[-1])
 
 
 class Worker:
@@ -80,10 +81,10 @@ class Worker:
     def _warm_up(self) -> None:
         """What an engine compiles when a batch of windows first comes up would hold up a live frame."""
         spec = self._upscaler.engine.spec
-        for side, count in itertools.product(WINDOW_SIDES_PX, _WARM_BATCHES):
-            legal = spec.windows is None or (side, side) in spec.windows
-            if legal and count <= min(spec.max_batch, _WARM_PX // side**2):
-                self._upscaler.engine.run(np.zeros((count, side, side, 3), np.uint8))
+        for shape, count in itertools.product(WINDOW_SHAPES_PX, _WARM_BATCHES):
+            legal = spec.windows is None or shape in spec.windows
+            if legal and count <= min(spec.max_batch, _WARM_PX // math.prod(shape)):
+                self._upscaler.engine.run(np.zeros((count, *shape, 3), np.uint8))
 
     def _upscaled(self, frames: list[Captured]) -> list[tuple[StreamResult, bool]]:
         prepared = [self._lanes[frame.source].prepare(frame) for frame in frames]

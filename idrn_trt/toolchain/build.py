@@ -99,8 +99,7 @@ def _looked_at(
     except ModelError as error:
         return [], [str(error)]
     return layers, [
-        f"{profile.window_px} px, batch {profile.batch}: {found.float_islands} float islands between "
-        "int8 layers; fp16 may be as fast"
+        f"{profile}: {found.float_islands} float islands between int8 layers; fp16 may be as fast"
         for profile, found in zip(options.profiles, layers, strict=True)
         if precision == "int8" and found.float_islands
     ]

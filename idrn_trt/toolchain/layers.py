@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from idrn_trt.engines._trt_profiles import Profile, size_text
 from idrn_trt.errors import ModelError
 from idrn_trt.tables import table
 
@@ -79,12 +80,12 @@ def _islands(types: Sequence[str]) -> int:
     return sum(1 for is_int8 in runs[1:-1] if not is_int8)
 
 
-def layers_text(windows: Sequence[tuple[int, int]], layers: Sequence[Layers]) -> str:
-    """The table for people: a row a profile. windows: (side in pixels, batch) of each."""
+def layers_text(profiles: Sequence[Profile], layers: Sequence[Layers]) -> str:
+    """The table for people: a row a profile."""
     rows = [
-        (side, batch, found.count, found.reformats, found.float_islands,
+        (size_text(profile.window), profile.batch, found.count, found.reformats, found.float_islands,
          ", ".join(f"{n} {kind}" for kind, n in sorted(found.convolutions.items())) or "not told")
-        for (side, batch), found in zip(windows, layers, strict=True)
+        for profile, found in zip(profiles, layers, strict=True)
     ]  # fmt: skip
     head = ("window px", "batch", "layers", "reformats", "float islands", "convolutions")
     return table(head, rows)

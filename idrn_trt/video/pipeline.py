@@ -224,7 +224,7 @@ class _Frames:
     def _count(self, frame: UInt8, pts: int, result: Result, picture: UInt8 | None) -> None:
         report = self._report
         size = report.size = (frame.shape[1], frame.shape[0])
-        most_face = sum(face.window.side**2 for face in result.faces)
+        most_face = sum(face.window.pixels for face in result.faces)
         if picture is not None and most_face > self._most_face:
             report.preview, self._most_face = picture, most_face
         if self._on_frame is not None:

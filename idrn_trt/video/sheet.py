@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from idrn_trt.faces.window import WINDOW_SIDES_PX
+from idrn_trt.faces.window import WINDOW_SHAPES_PX
 from idrn_trt.types import Result, View
 from idrn_trt.views import GAP_PX, GREY, compose
 
@@ -23,7 +23,7 @@ class Canvas:
 
     def __init__(self, view: View, scale: int) -> None:
         self._view = view
-        self._cell = WINDOW_SIDES_PX[-1] * scale
+        self._cell = tuple(side * scale for side in WINDOW_SHAPES_PX[-1])
         self._size: tuple[int, int] | None = None
 
     def show(self, frame: UInt8, result: Result) -> UInt8 | None:
@@ -34,17 +34,19 @@ class Canvas:
         if picture is None:
             return self.blank()
         if self._size is None:
-            self._size = self._grid(picture, max(face.sr.shape[0] for face in result.faces))
+            self._size = self._grid(picture, result)
         return self._centred(picture, self._size)
 
     def blank(self) -> UInt8 | None:
         """The canvas without a face; None while it has no size."""
         return None if self._size is None else np.full((*self._size, 3), GREY, np.uint8)
 
-    def _grid(self, sheet: UInt8, cell: int) -> tuple[int, int]:
-        rows = (sheet.shape[0] + GAP_PX) // (2 * (cell + GAP_PX))
-        columns = (sheet.shape[1] + GAP_PX) // (cell + GAP_PX)
-        return rows * 2 * (self._cell + GAP_PX) - GAP_PX, columns * (self._cell + GAP_PX) - GAP_PX
+    def _grid(self, sheet: UInt8, result: Result) -> tuple[int, int]:
+        height, width = (max(face.sr.shape[axis] for face in result.faces) for axis in (0, 1))
+        rows = (sheet.shape[0] + GAP_PX) // (2 * (height + GAP_PX))
+        columns = (sheet.shape[1] + GAP_PX) // (width + GAP_PX)
+        most_h, most_w = self._cell
+        return rows * 2 * (most_h + GAP_PX) - GAP_PX, columns * (most_w + GAP_PX) - GAP_PX
 
     def _centred(self, sheet: UInt8, size: tuple[int, int]) -> UInt8:
         shrink = min(1.0, size[0] / sheet.shape[0], size[1] / sheet.shape[1])

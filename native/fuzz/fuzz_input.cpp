@@ -82,7 +82,7 @@ void try_boxes(Bytes &bytes) {
     while (!bytes.empty() && windows.size() < 8) {
         const auto box = bytes.take<idrn_box>();
         idrn_window window;
-        if (idrn_window_for(&box, frame.width, frame.height, &window) == IDRN_OK && window.side_px > 0) {
+        if (idrn_window_for(&box, frame.width, frame.height, &window) == IDRN_OK && window.width_px > 0) {
             windows.push_back(window);
         }
     }

@@ -19,6 +19,8 @@ namespace {
 // As idrn_trt/faces finds faces with its cascade.
 constexpr double SCALE_STEP = 1.1;
 constexpr int MIN_NEIGHBOURS = 3;
+// The face in a square that the cascade finds, from hairline to chin and from ear to ear, in sides of the square.
+constexpr idrn_box FACE = {0.084, -0.069, 0.841, 1.145};
 
 int conversion(idrn_format format) {
     switch (format) {
@@ -56,8 +58,10 @@ int idrn_cascade_find(idrn_cascade *cascade, const idrn_image *frame, unsigned m
         const size_t count = std::min<size_t>(cascade->found.size(), IDRN_MAX_FACES);
         std::transform(
             cascade->found.begin(), cascade->found.begin() + static_cast<ptrdiff_t>(count), boxes,
-            [](const cv::Rect &face) {
-                return idrn_box{double(face.x), double(face.y), double(face.width), double(face.height)};
+            [](const cv::Rect &square) {
+                const double side = square.width;
+                return idrn_box{square.x + FACE.x_px * side, square.y + FACE.y_px * side, FACE.w_px * side,
+                                FACE.h_px * side};
             });
         return static_cast<int>(count);
     } catch (const std::exception &) {

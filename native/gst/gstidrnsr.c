@@ -8,7 +8,8 @@
  * With mode=frame the whole frame comes out upscaled, faces by the network and the rest by interpolation.
  * With mode=crops the frame passes through as it is: every region of interest that is small enough gets a
  * parameter "idrn-sr" with the upscaled face as a GstSample ("image") and where it was cut ("window-x",
- * "window-y", "window-side", in the frame's pixels), and a message "idrn-faces" on the bus carries the same.
+ * "window-y", "window-width", "window-height", in the frame's pixels), and a message "idrn-faces" on the bus
+ * carries the same.
  *
  * ## Example
  * |[
@@ -222,14 +223,14 @@ static gboolean add_crop(GstIdrnSr *self, const GstVideoFrame *in, GstVideoRegio
                         &window) != IDRN_OK) {
         return FALSE;
     }
-    if (window.side_px == 0) {
+    if (window.width_px == 0) {
         return TRUE;
     }
-    const guint side = self->scale * window.side_px;
-    gst_video_info_set_format(&crop.info, GST_VIDEO_FRAME_FORMAT(in), side, side);
+    const guint width = self->scale * window.width_px, height = self->scale * window.height_px;
+    gst_video_info_set_format(&crop.info, GST_VIDEO_FRAME_FORMAT(in), width, height);
     crop.roi = roi;
     crop.pixels = g_malloc(GST_VIDEO_INFO_SIZE(&crop.info));
-    const idrn_image image = {crop.pixels, side, side, (size_t)GST_VIDEO_INFO_PLANE_STRIDE(&crop.info, 0),
+    const idrn_image image = {crop.pixels, width, height, (size_t)GST_VIDEO_INFO_PLANE_STRIDE(&crop.info, 0),
                               format_of(GST_VIDEO_FRAME_FORMAT(in))};
     g_array_append_val(self->crops, crop);
     g_array_append_val(self->windows, window);
@@ -258,9 +259,10 @@ static void attach(Crop *crop, const idrn_window *window, const GstBuffer *from,
     GST_BUFFER_DURATION(buffer) = GST_BUFFER_DURATION(from);
     GstCaps *caps = gst_video_info_to_caps(&crop->info);
     GstSample *sample = gst_sample_new(buffer, caps, NULL, NULL);
-    GstStructure *param = gst_structure_new("idrn-sr", "window-x", G_TYPE_INT, window->x_px, "window-y",
-                                            G_TYPE_INT, window->y_px, "window-side", G_TYPE_UINT,
-                                            window->side_px, "image", GST_TYPE_SAMPLE, sample, NULL);
+    GstStructure *param =
+        gst_structure_new("idrn-sr", "window-x", G_TYPE_INT, window->x_px, "window-y", G_TYPE_INT,
+                          window->y_px, "window-width", G_TYPE_UINT, window->width_px, "window-height",
+                          G_TYPE_UINT, window->height_px, "image", GST_TYPE_SAMPLE, sample, NULL);
     GValue face = G_VALUE_INIT;
 
     g_value_init(&face, GST_TYPE_STRUCTURE);

@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /* Raised when a program built against an older header can no longer use the library. */
-#define IDRN_ABI_VERSION 1u
+#define IDRN_ABI_VERSION 2u
 
 /* The most faces of one idrn_upscale and the most windows of one idrn_crops or idrn_run. */
 #define IDRN_MAX_FACES 256u
@@ -114,12 +114,14 @@ typedef struct idrn_box {
     double h_px;
 } idrn_box;
 
-/* The square of frame pixels that the network sees of a face. In a frame smaller than it, x_px or y_px is
- * negative and what is missing is mirrored. */
+/* The rectangle of frame pixels that the network sees of a face. In a frame narrower or lower than it, x_px
+ * or y_px is negative and what is missing is mirrored. idrn_window_for takes the first with room for the face
+ * of 32x32, 40x48, 48x64, 64x80, 72x96, 80x104, 88x112, 96x128 and 128x128 (width and height). */
 typedef struct idrn_window {
     int32_t x_px;
     int32_t y_px;
-    uint32_t side_px; /* 32, 48, 64, 80, 96, 112 or 128; 0 for a face too large to be a low-resolution one */
+    uint32_t width_px; /* both 0 for a face too large to be a low-resolution one */
+    uint32_t height_px;
 } idrn_window;
 
 typedef struct idrn_info {
@@ -169,8 +171,9 @@ IDRN_API idrn_status idrn_run(idrn_engine *engine, const idrn_image *windows, ui
 IDRN_API idrn_status idrn_window_for(const idrn_box *box, uint32_t frame_width_px, uint32_t frame_height_px,
                                      idrn_window *window);
 
-/* Cuts windows out of the frame and runs the network on them: results[i] is scale times windows[i].side_px
- * wide and high. The windows may lie anywhere and have sides of 8 to IDRN_MAX_WINDOW_PX pixels. */
+/* Cuts windows out of the frame and runs the network on them: results[i] is scale times windows[i].width_px
+ * wide and scale times its height_px high. The windows may lie anywhere and have sides of 8 to
+ * IDRN_MAX_WINDOW_PX pixels; those of one size are computed together. */
 IDRN_API idrn_status idrn_crops(idrn_engine *engine, const idrn_image *frame, const idrn_window *windows,
                                 uint32_t count, const idrn_image *results);
 

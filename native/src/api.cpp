@@ -144,9 +144,10 @@ void check_crops(const idrn_image *frame, const idrn_window *windows, uint32_t c
     check_count(count, "windows");
     idrn::check_image(*frame, {"frame"});
     for (uint32_t i = 0; i < count; ++i) {
-        const uint32_t side = windows[i].side_px;
-        check_window_side(side, {"windows", i});
-        check_size(results[i], {"results", i}, side * scale, side * scale);
+        const uint32_t width = windows[i].width_px, height = windows[i].height_px;
+        check_window_side(width, {"windows", i});
+        check_window_side(height, {"windows", i});
+        check_size(results[i], {"results", i}, width * scale, height * scale);
     }
 }
 

@@ -20,7 +20,7 @@ constexpr std::array<uint32_t, 4> PIECES = {8, 4, 2, 1};
 // Of more LR pixels than this a piece's feature maps leave the cache, and each window costs up to a tenth
 // more (docs/performance.md). A single window is run whole whatever its size.
 constexpr uint64_t MOST_PIXELS = 9216;
-// The pieces of five window sizes, and a few odd ones.
+// The 15 pieces of the windows of faces, and as many odd ones.
 constexpr size_t MOST_GRAPHS = 32;
 // A network keeps a picture's mean to about one grey level; one whose weights or scales are broken lands at 0
 // or 255. Half of what lies between is far from both.
@@ -120,13 +120,13 @@ private:
 // The same batch with its places counted anew: place i is places[i] of it.
 class Chosen final : public Batch {
 public:
-    Chosen(const Batch &batch, const std::vector<uint32_t> &places) : batch_(batch), places_(places) {}
+    Chosen(const Batch &batch, const uint32_t *places) : batch_(batch), places_(places) {}
     void read(uint32_t place, uint8_t *rgb) const override { batch_.read(places_[place], rgb); }
     void write(uint32_t place, const uint8_t *rgb) const override { batch_.write(places_[place], rgb); }
 
 private:
     const Batch &batch_;
-    const std::vector<uint32_t> &places_;
+    const uint32_t *places_;
 };
 
 }  // namespace
@@ -178,7 +178,7 @@ void Engine::crops(const idrn_image &frame, const idrn_window *windows, uint32_t
                    const idrn_image *results) {
     const std::lock_guard<std::mutex> lock(mutex_);
     windows_.assign(windows, windows + count);
-    compute_by_side(Cuts(frame, windows, results));
+    compute_by_shape(Cuts(frame, windows, results));
 }
 
 void Engine::upscale(const idrn_image &frame, const idrn_box *boxes, uint32_t count,
@@ -187,12 +187,12 @@ void Engine::upscale(const idrn_image &frame, const idrn_box *boxes, uint32_t co
     windows_.clear();
     for (uint32_t i = 0; i < count; ++i) {
         const idrn_window window = window_for(boxes[i], frame.width_px, frame.height_px);
-        if (window.side_px > 0) {
+        if (pixels_of(window) > 0) {
             windows_.push_back(window);
         }
     }
     lay_out_pictures();
-    compute_by_side(Cuts(frame, windows_.data(), pictures_.data()));
+    compute_by_shape(Cuts(frame, windows_.data(), pictures_.data()));
     if (background == IDRN_BACKGROUND_RESIZE) {
         resizer_.resize(frame, out);
     }
@@ -208,9 +208,9 @@ void Engine::lay_out_pictures() {
     size_t size = 0;
     pictures_.clear();
     for (const idrn_window &window : windows_) {
-        const uint32_t side = info_.scale * window.side_px;
-        pictures_.push_back({nullptr, side, side, size_t{side} * 3, IDRN_RGB});
-        size += size_t{side} * side * 3;
+        const uint32_t width = info_.scale * window.width_px, height = info_.scale * window.height_px;
+        pictures_.push_back({nullptr, width, height, size_t{width} * 3, IDRN_RGB});
+        size += size_t{width} * height * 3;
     }
     if (bytes_.size() < size) {
         bytes_.resize(size);
@@ -222,24 +222,16 @@ void Engine::lay_out_pictures() {
     }
 }
 
-// All of windows_, those of one side together and in their order.
-void Engine::compute_by_side(const Batch &batch) {
-    for (uint32_t least = 0;;) {
-        uint32_t side = UINT32_MAX;
-        for (const idrn_window &window : windows_) {
-            side = window.side_px > least ? std::min(side, window.side_px) : side;
-        }
-        if (side == UINT32_MAX) {
-            return;
-        }
-        places_.clear();
-        for (uint32_t i = 0; i < windows_.size(); ++i) {
-            if (windows_[i].side_px == side) {
-                places_.push_back(i);
-            }
-        }
-        compute(Chosen(batch, places_), static_cast<uint32_t>(places_.size()), {side, side});
-        least = side;
+// All of windows_, those of one shape together.
+void Engine::compute_by_shape(const Batch &batch) {
+    order_by_shape(windows_, places_);
+    for (auto first = places_.cbegin(); first != places_.cend();) {
+        const idrn_window &window = windows_[*first];
+        const auto last = std::find_if_not(
+            first, places_.cend(), [&](uint32_t place) { return same_shape(windows_[place], window); });
+        compute(Chosen(batch, &*first), static_cast<uint32_t>(last - first),
+                {window.width_px, window.height_px});
+        first = last;
     }
 }
 

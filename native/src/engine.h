@@ -42,7 +42,7 @@ public:
 
 private:
     void compute(const Batch &batch, uint32_t count, Size window);
-    void compute_by_side(const Batch &batch);
+    void compute_by_shape(const Batch &batch);
     void lay_out_pictures();
     void check_sane();
     Graph &graph(const Shape &shape);

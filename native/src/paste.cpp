@@ -14,27 +14,28 @@ namespace {
 constexpr uint32_t FULL = 256;
 
 // First and last (exclusive) input pixel of the shown part. Along an edge of the frame nothing is left out.
-Range shown(int64_t start, int64_t side, int64_t size_in) {
+Range shown(int64_t start, int64_t length, int64_t size_in) {
     return {start <= 0 ? 0 : start + CONTEXT_PX,
-            start + side >= size_in ? size_in : start + side - CONTEXT_PX};
+            start + length >= size_in ? size_in : start + length - CONTEXT_PX};
 }
 
-int64_t feather_px(int64_t side) {
-    return side / 16;
+int64_t feather_px(int64_t length) {
+    return length / 16;
 }
 
 // Alpha of the window's pixels at model scale: a ramp, taken at their centres, at either end.
-void set_strength(std::vector<uint16_t> &alpha, int64_t start, int64_t side, int64_t scale, int64_t size_in) {
-    const auto [low, high] = shown(start, side, size_in);
-    const int64_t ramp = feather_px(side) * scale;
+void set_strength(std::vector<uint16_t> &alpha, int64_t start, int64_t length, int64_t scale,
+                  int64_t size_in) {
+    const auto [low, high] = shown(start, length, size_in);
+    const int64_t ramp = feather_px(length) * scale;
     alpha.clear();
-    for (int64_t i = 0; i < side * scale; ++i) {
+    for (int64_t i = 0; i < length * scale; ++i) {
         const int64_t doubled = 2 * i + 1 + 2 * start * scale;
         int64_t value = FULL;
         if (start > 0) {
             value = std::min(value, ((doubled - 2 * low * scale) * FULL + ramp) / (2 * ramp));
         }
-        if (start + side < size_in) {
+        if (start + length < size_in) {
             value = std::min(value, ((2 * high * scale - doubled) * FULL + ramp) / (2 * ramp));
         }
         alpha.push_back(static_cast<uint16_t>(std::max<int64_t>(value, 0)));
@@ -63,21 +64,22 @@ void order_for_paste(const std::vector<idrn_window> &windows, std::vector<uint32
     std::iota(places.begin(), places.end(), 0);
     std::sort(places.begin(), places.end(), [&windows](uint32_t a, uint32_t b) {
         const idrn_window &p = windows[a], &q = windows[b];
-        return std::tie(q.side_px, p.y_px, p.x_px, a) < std::tie(p.side_px, q.y_px, q.x_px, b);
+        return std::make_tuple(pixels_of(q), p.y_px, p.x_px, a) <
+               std::make_tuple(pixels_of(p), q.y_px, q.x_px, b);
     });
 }
 
-void Paster::Axis::set(int64_t start, int64_t side, int64_t scale, int64_t size_in, int64_t size_out) {
-    const auto [low, high] = shown(start, side, size_in);
+void Paster::Axis::set(int64_t start, int64_t length, int64_t scale, int64_t size_in, int64_t size_out) {
+    const auto [low, high] = shown(start, length, size_in);
     first = low * size_out / size_in;
     count = std::max<int64_t>(0, (high * size_out + size_in - 1) / size_in - first);
     const Range outputs = {first, first + count};
     const Range inside = {(std::max<int64_t>(start, 0) - start) * scale,
-                          (std::min(start + side, size_in) - start) * scale};
+                          (std::min(start + length, size_in) - start) * scale};
     // At model scale every pixel comes out as the mean of itself.
     make_taps(taps, size_in * scale, size_out, outputs, start * scale, inside);
     part = make_part(size_in * scale, size_out, outputs, start * scale, inside);
-    set_strength(strength, start, side, scale, size_in);
+    set_strength(strength, start, length, scale, size_in);
     resample_line(strength, taps, line);
     alpha.clear();
     full = {count, count};
@@ -93,9 +95,9 @@ void Paster::Axis::set(int64_t start, int64_t side, int64_t scale, int64_t size_
 
 void Paster::paste(const idrn_image &out, const idrn_window &window, const uint8_t *sr, uint32_t scale,
                    Size frame) {
-    rows_.set(window.y_px, window.side_px, scale, frame.height, out.height_px);
-    columns_.set(window.x_px, window.side_px, scale, frame.width, out.width_px);
-    const size_t width = size_t{scale} * window.side_px;
+    rows_.set(window.y_px, window.height_px, scale, frame.height, out.height_px);
+    columns_.set(window.x_px, window.width_px, scale, frame.width, out.width_px);
+    const size_t width = size_t{scale} * window.width_px;
     if (rows_.part && columns_.part) {
         const Pixels face = shrinker_.shrink({sr, width * 3}, *rows_.part, *columns_.part);
         for (int64_t i = 0; i < rows_.count; ++i) {

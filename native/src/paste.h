@@ -13,13 +13,13 @@
 
 namespace idrn {
 
-// Puts the places of `windows` in the order to paste them: the largest first, then from top left.
+// Puts the places of `windows` in the order to paste them: most pixels first, then from top left.
 void order_for_paste(const std::vector<idrn_window> &windows, std::vector<uint32_t> &places);
 
 // Keeps its memory from face to face.
 class Paster {
 public:
-    // sr: the network's answer to `window`, packed RGB, scale times its side. frame: the size of the whole
+    // sr: the network's answer to `window`, packed RGB, scale times its size. frame: the size of the whole
     // input, of which `out` shows all, at any size.
     void paste(const idrn_image &out, const idrn_window &window, const uint8_t *sr, uint32_t scale,
                Size frame);
@@ -38,7 +38,7 @@ private:
         std::vector<uint16_t> strength;  // at model scale, of the whole window
         std::vector<int32_t> line;
 
-        void set(int64_t start, int64_t side, int64_t scale, int64_t size_in, int64_t size_out);
+        void set(int64_t start, int64_t length, int64_t scale, int64_t size_in, int64_t size_out);
     };
 
     // face: the pixels of the shown part's row `which`, packed RGB.

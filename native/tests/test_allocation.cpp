@@ -64,11 +64,13 @@ int main() {
         kept.push_back(std::make_unique<Picture>(128, 128));
         results.push_back(kept.back()->image);
     }
-    const idrn_box boxes[] = {{10, 10, 20, 20}, {60, 60, 19, 20}, {100, 30, 16, 16}};
-    const idrn_window places[] = {{5, 5, 32}, {50, 50, 32}, {90, 40, 32}};
+    const idrn_box boxes[] = {{10, 10, 20, 20}, {60, 60, 19, 30}, {100, 30, 16, 16}};
+    const idrn_window places[] = {{5, 5, 32, 32}, {50, 50, 40, 48}, {90, 40, 32, 32}};
+    Picture upright(160, 192);
+    const idrn_image crops[] = {results[0], upright.image, results[2]};
     const auto call_all = [&] {
         CHECK(idrn_run(engine, windows.data(), 3, results.data()) == IDRN_OK);
-        CHECK(idrn_crops(engine, &frame.image, places, 3, results.data()) == IDRN_OK);
+        CHECK(idrn_crops(engine, &frame.image, places, 3, crops) == IDRN_OK);
         CHECK(idrn_upscale(engine, &frame.image, boxes, 3, IDRN_BACKGROUND_RESIZE, &at_another.image) ==
               IDRN_OK);
         CHECK(idrn_upscale(engine, &frame.image, boxes, 3, IDRN_BACKGROUND_KEEP, &at_model_scale.image) ==

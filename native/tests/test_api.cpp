@@ -88,24 +88,46 @@ void test_run_formats_and_strides() {
 // upscale with the faces' own crops: in the middle of a face the frame holds what idrn_crops gives, and with
 // the caller's background nothing outside of the windows changes.
 void test_upscale_shows_the_crops() {
-    Picture frame(90, 70, IDRN_BGR, 2), out(360, 280, IDRN_BGR, 1), crop(128, 128);
+    Picture frame(90, 70, IDRN_BGR, 2), out(360, 280, IDRN_BGR, 1), crop(160, 192);
     fill_with_noise(frame.bytes, 3);
     std::fill(out.bytes.begin(), out.bytes.end(), uint8_t{9});
-    const idrn_box boxes[] = {{40, 30, 20, 20}, {0, 0, 200, 200}};
+    const idrn_box boxes[] = {{40, 30, 20, 26}, {0, 0, 200, 200}};
     idrn_window window;
-    CHECK(idrn_window_for(boxes, 90, 70, &window) == IDRN_OK && window.side_px == 32);
+    CHECK(idrn_window_for(boxes, 90, 70, &window) == IDRN_OK && window.width_px == 40 &&
+          window.height_px == 48);
     CHECK(idrn_crops(engine, &frame.image, &window, 1, &crop.image) == IDRN_OK);
     CHECK(idrn_upscale(engine, &frame.image, boxes, 2, IDRN_BACKGROUND_KEEP, &out.image) == IDRN_OK);
     const auto left = 4 * static_cast<uint32_t>(window.x_px), top = 4 * static_cast<uint32_t>(window.y_px);
     for (uint32_t y = 0; y < 280; ++y) {
         for (uint32_t x = 0; x < 360; ++x) {
-            const bool within = x >= left + 16 && x < left + 112 && y >= top + 16 && y < top + 112;
-            const bool full = x >= left + 24 && x < left + 104 && y >= top + 24 && y < top + 104;
+            const bool within = x >= left + 16 && x < left + 144 && y >= top + 16 && y < top + 176;
+            const bool full = x >= left + 24 && x < left + 136 && y >= top + 28 && y < top + 164;
             for (size_t c = 0; c < 3; ++c) {
                 CHECK(within || out.at(x, y, c) == 9);
                 CHECK(!full || out.at(x, y, c) == crop.at(x - left, y - top, c));
             }
         }
+    }
+}
+
+// Windows of several shapes at once each give what they give alone.
+void test_crops_of_several_shapes() {
+    constexpr idrn_window WINDOWS[] = {
+        {3, 5, 24, 16}, {-4, 9, 16, 24}, {30, 20, 24, 16}, {8, 40, 16, 16}, {1, 2, 16, 24}};
+    constexpr uint32_t COUNT = 5;
+    Picture frame(60, 50);
+    fill_with_noise(frame.bytes, 13);
+    std::vector<std::unique_ptr<Picture>> kept;
+    std::vector<idrn_image> results;
+    for (const idrn_window &window : WINDOWS) {
+        kept.push_back(std::make_unique<Picture>(4 * window.width_px, 4 * window.height_px));
+        results.push_back(kept.back()->image);
+    }
+    CHECK(idrn_crops(engine, &frame.image, WINDOWS, COUNT, results.data()) == IDRN_OK);
+    for (uint32_t i = 0; i < COUNT; ++i) {
+        Picture alone(results[i].width_px, results[i].height_px);
+        CHECK(idrn_crops(engine, &frame.image, &WINDOWS[i], 1, &alone.image) == IDRN_OK);
+        CHECK(alone.bytes == kept[i]->bytes);
     }
 }
 
@@ -138,11 +160,17 @@ void test_bad_arguments() {
     CHECK(is_refused(idrn_output_size(engine, 0, 5, &width, &width), IDRN_ERROR_ARGUMENT, "0x5"));
     CHECK(is_refused(idrn_output_size(engine, 5, 5, &width, nullptr), IDRN_ERROR_ARGUMENT,
                      "height_px is null"));
-    idrn_window window{0, 0, 0};
+    idrn_window window{0, 0, 0, 0};
     const auto crops = [&](idrn_engine *by, const idrn_image *from, const idrn_window *places, uint32_t count,
                            const idrn_image *to) { return idrn_crops(by, from, places, count, to); };
     CHECK(
         is_refused(crops(engine, &small.image, &window, 1, &large.image), IDRN_ERROR_ARGUMENT, "side of 0"));
+    const idrn_window flat{0, 0, 32, 7}, wide{0, 0, 257, 32}, upright{0, 0, 32, 40};
+    CHECK(is_refused(crops(engine, &small.image, &flat, 1, &large.image), IDRN_ERROR_ARGUMENT, "side of 7"));
+    CHECK(
+        is_refused(crops(engine, &small.image, &wide, 1, &large.image), IDRN_ERROR_ARGUMENT, "side of 257"));
+    CHECK(is_refused(crops(engine, &small.image, &upright, 1, &large.image), IDRN_ERROR_ARGUMENT,
+                     "expected 128x160"));
     CHECK(is_refused(crops(engine, &small.image, &window, 10000, &large.image), IDRN_ERROR_ARGUMENT,
                      "10000 windows"));
     CHECK(
@@ -312,6 +340,7 @@ int main() {
     test_info();
     test_run_formats_and_strides();
     test_upscale_shows_the_crops();
+    test_crops_of_several_shapes();
     test_bad_arguments();
     test_bad_frames();
     test_bad_folders();

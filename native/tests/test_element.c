@@ -51,8 +51,8 @@ static GstBuffer *frame_number(guint number, gsize step) {
     return buffer;
 }
 
-static void add_face(GstBuffer *buffer, const gchar *type, guint x, guint y, guint side) {
-    gst_buffer_add_video_region_of_interest_meta(buffer, type, x, y, side, side);
+static void add_face(GstBuffer *buffer, const gchar *type, guint x, guint y, guint width, guint height) {
+    gst_buffer_add_video_region_of_interest_meta(buffer, type, x, y, width, height);
 }
 
 static idrn_engine *opened(void) {
@@ -110,7 +110,7 @@ static void test_frame(void) {
         GstHarness *harness = harness_with("frame", formats[i].name);
         GstBuffer *in = frame_number(3, formats[i].step);
         const idrn_box box = {20, 15, 18, 18};
-        add_face(in, "face", 20, 15, 18);
+        add_face(in, "face", 20, 15, 18, 18);
         guint8 *expected = expected_frame(in, formats[i].format, formats[i].step, 4 * WIDTH, 4 * HEIGHT, box);
         GstBuffer *out = gst_harness_push_and_pull(harness, in);
         assert_caps(harness, formats[i].name, 4 * WIDTH, 4 * HEIGHT);
@@ -137,7 +137,7 @@ static void test_size_from_downstream(void) {
     set_src_caps(harness, "BGRx");
     GstBuffer *in = frame_number(1, 4);
     const idrn_box box = {20, 15, 18, 18};
-    add_face(in, NULL, 20, 15, 18);
+    add_face(in, NULL, 20, 15, 18, 18);
     guint8 *expected = expected_frame(in, IDRN_BGRX, 4, 200, 150, box);
     GstBuffer *out = gst_harness_push_and_pull(harness, in);
     assert_caps(harness, "BGRx", 200, 150);
@@ -155,8 +155,8 @@ static void test_crops(void) {
     gst_element_set_bus(harness->element, bus);
     GstBuffer *in = frame_number(2, 3);
     GstMemory *memory = gst_buffer_peek_memory(in, 0);
-    add_face(in, "face", 20, 15, 18);
-    add_face(in, "face", 0, 0, 200);
+    add_face(in, "face", 20, 10, 20, 26);
+    add_face(in, "face", 0, 0, 200, 200);
     GstBuffer *out = gst_harness_push_and_pull(harness, in);
     assert_caps(harness, "BGR", WIDTH, HEIGHT);
     g_assert_true(gst_buffer_peek_memory(out, 0) == memory);
@@ -167,23 +167,28 @@ static void test_crops(void) {
     GstStructure *param = gst_video_region_of_interest_meta_get_param(roi, "idrn-sr");
     g_assert_nonnull(param);
     gint x = -1, y = -1;
-    guint side = 0;
+    guint width = 0, height = 0;
     GstSample *sample = NULL;
     g_assert_true(gst_structure_get(param, "window-x", G_TYPE_INT, &x, "window-y", G_TYPE_INT, &y,
-                                    "window-side", G_TYPE_UINT, &side, "image", GST_TYPE_SAMPLE, &sample,
-                                    NULL));
-    g_assert_cmpuint(side, ==, 32);
+                                    "window-width", G_TYPE_UINT, &width, "window-height", G_TYPE_UINT,
+                                    &height, "image", GST_TYPE_SAMPLE, &sample, NULL));
+    g_assert_cmpuint(width, ==, 40);
+    g_assert_cmpuint(height, ==, 48);
+    GstVideoInfo info;
+    g_assert_true(gst_video_info_from_caps(&info, gst_sample_get_caps(sample)));
+    g_assert_cmpint(info.width, ==, 160);
+    g_assert_cmpint(info.height, ==, 192);
 
-    guint8 *pixels = g_malloc(128 * 128 * 3);
+    guint8 *pixels = g_malloc(160 * 192 * 3);
     idrn_engine *engine = opened();
     GstMapInfo map;
     g_assert_true(gst_buffer_map(out, &map, GST_MAP_READ));
     const idrn_image frame = {map.data, WIDTH, HEIGHT, WIDTH * 3, IDRN_BGR};
-    const idrn_image result = {pixels, 128, 128, 128 * 3, IDRN_BGR};
-    const idrn_window window = {x, y, side};
+    const idrn_image result = {pixels, 160, 192, 160 * 3, IDRN_BGR};
+    const idrn_window window = {x, y, width, height};
     g_assert_cmpint(idrn_crops(engine, &frame, &window, 1, &result), ==, IDRN_OK);
     gst_buffer_unmap(out, &map);
-    assert_holds(gst_sample_get_buffer(sample), pixels, 128 * 128 * 3);
+    assert_holds(gst_sample_get_buffer(sample), pixels, 160 * 192 * 3);
     g_assert_cmpuint(GST_BUFFER_PTS(gst_sample_get_buffer(sample)), ==, 2 * FRAME_NS);
     roi = (GstVideoRegionOfInterestMeta *)gst_buffer_iterate_meta_filtered(
         out, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE);
@@ -212,7 +217,7 @@ static void test_crops(void) {
 static void test_crops_leaves_shared_buffers(void) {
     GstHarness *harness = harness_with("crops", "RGB");
     GstBuffer *in = frame_number(1, 3);
-    add_face(in, "face", 20, 15, 18);
+    add_face(in, "face", 20, 15, 18, 18);
     GstBuffer *out = gst_harness_push_and_pull(harness, gst_buffer_ref(in));
     g_assert_true(out != in);
     GstVideoRegionOfInterestMeta *roi =
@@ -230,8 +235,8 @@ static void test_roi_type(void) {
     GstHarness *harness = harness_of(element);
     set_src_caps(harness, "RGB");
     GstBuffer *in = frame_number(1, 3);
-    add_face(in, "car", 20, 15, 18);
-    add_face(in, NULL, 20, 15, 18);
+    add_face(in, "car", 20, 15, 18, 18);
+    add_face(in, NULL, 20, 15, 18, 18);
     GstBuffer *out = gst_harness_push_and_pull(harness, in);
     gpointer state = NULL;
     GstMeta *meta;
@@ -251,10 +256,10 @@ static void test_roi_type(void) {
 static void test_many_regions(void) {
     GstHarness *harness = harness_with("frame", "RGB");
     GstBuffer *in = frame_number(1, 3);
-    add_face(in, "face", 5, 5, 0);
-    add_face(in, "face", G_MAXUINT, G_MAXUINT, 20);
+    add_face(in, "face", 5, 5, 0, 0);
+    add_face(in, "face", G_MAXUINT, G_MAXUINT, 20, 20);
     for (guint i = 0; i < 300; ++i) {
-        add_face(in, "face", 0, 0, 200); /* too large: cheap */
+        add_face(in, "face", 0, 0, 200, 200); /* too large: cheap */
     }
     gst_buffer_unref(gst_harness_push_and_pull(harness, in));
     gst_harness_teardown(harness);

@@ -86,26 +86,48 @@ void test_manifest() {
     }
 }
 
-bool is(const idrn_window &window, int32_t x, int32_t y, uint32_t side) {
-    return window.x_px == x && window.y_px == y && window.side_px == side;
+bool is(const idrn_window &window, int32_t x, int32_t y, uint32_t width, uint32_t height) {
+    return window.x_px == x && window.y_px == y && window.width_px == width && window.height_px == height;
 }
 
 void test_windows() {
-    CHECK(is(idrn::window_for({100, 50, 20, 20}, 640, 480), 94, 44, 32));
-    CHECK(is(idrn::window_for({-5, -5, 20, 20}, 640, 480), 0, 0, 32));
-    CHECK(is(idrn::window_for({630, 470, 40, 40}, 640, 480), 576, 416, 64));
-    CHECK(is(idrn::window_for({0, 0, 20, 20}, 16, 480), -8, 0, 32));
-    // The largest face of each side, with its margin, and the next larger one.
-    CHECK(is(idrn::window_for({200, 200, 21.4, 15}, 640, 480), 195, 192, 32));
-    CHECK(is(idrn::window_for({200, 200, 21.5, 15}, 640, 480), 187, 184, 48));
-    CHECK(is(idrn::window_for({200, 200, 49.9, 49.9}, 640, 480), 193, 193, 64));
-    CHECK(is(idrn::window_for({200, 200, 64.2, 40}, 640, 480), 192, 180, 80));
-    CHECK(is(idrn::window_for({200, 200, 62, 87}, 640, 480), 175, 188, 112));
-    CHECK(is(idrn::window_for({200, 200, 40, 92.8}, 640, 480), 164, 190, 112));
-    CHECK(is(idrn::window_for({200, 200, 40, 92.9}, 640, 480), 156, 182, 128));
-    CHECK(is(idrn::window_for({200, 200, 120, 100}, 640, 480), 196, 186, 128));
-    CHECK(is(idrn::window_for({200, 200, 121, 100}, 640, 480), 0, 0, 0));
-    CHECK(is(idrn::window_for({1e300, -1e300, 20, 20}, 640, 480), 608, 0, 32));
+    CHECK(is(idrn::window_for({100, 50, 20, 20}, 640, 480), 94, 44, 32, 32));
+    CHECK(is(idrn::window_for({-5, -5, 20, 20}, 640, 480), 0, 0, 32, 32));
+    CHECK(is(idrn::window_for({630, 470, 30, 40}, 640, 480), 592, 416, 48, 64));
+    CHECK(is(idrn::window_for({0, 0, 20, 20}, 16, 480), -8, 0, 32, 32));
+    CHECK(is(idrn::window_for({0, 0, 20, 30}, 640, 41), 0, -3, 40, 48));
+    // The largest face of each shape, with its margin, and the next wider and the next higher one.
+    CHECK(is(idrn::window_for({200, 200, 21.4, 21.4}, 640, 480), 195, 195, 32, 32));
+    CHECK(is(idrn::window_for({200, 200, 21.5, 21.4}, 640, 480), 191, 187, 40, 48));
+    CHECK(is(idrn::window_for({200, 200, 21.4, 21.5}, 640, 480), 191, 187, 40, 48));
+    CHECK(is(idrn::window_for({200, 200, 28.5, 35.7}, 640, 480), 194, 194, 40, 48));
+    CHECK(is(idrn::window_for({200, 200, 28.6, 35.7}, 640, 480), 190, 186, 48, 64));
+    CHECK(is(idrn::window_for({200, 200, 28.5, 35.8}, 640, 480), 190, 186, 48, 64));
+    CHECK(is(idrn::window_for({200, 200, 35.7, 50}, 640, 480), 194, 193, 48, 64));
+    CHECK(is(idrn::window_for({200, 200, 35.8, 50}, 640, 480), 186, 185, 64, 80));
+    CHECK(is(idrn::window_for({200, 200, 35.7, 50.1}, 640, 480), 186, 185, 64, 80));
+    CHECK(is(idrn::window_for({200, 200, 50, 64.2}, 640, 480), 193, 192, 64, 80));
+    CHECK(is(idrn::window_for({200, 200, 50.1, 64.2}, 640, 480), 189, 184, 72, 96));
+    CHECK(is(idrn::window_for({200, 200, 50, 64.3}, 640, 480), 189, 184, 72, 96));
+    CHECK(is(idrn::window_for({200, 200, 57.1, 78.5}, 640, 480), 193, 191, 72, 96));
+    CHECK(is(idrn::window_for({200, 200, 57.2, 78.5}, 640, 480), 189, 187, 80, 104));
+    CHECK(is(idrn::window_for({200, 200, 57.1, 78.6}, 640, 480), 189, 187, 80, 104));
+    CHECK(is(idrn::window_for({200, 200, 64.2, 85.7}, 640, 480), 192, 191, 80, 104));
+    CHECK(is(idrn::window_for({200, 200, 64.3, 85.7}, 640, 480), 188, 187, 88, 112));
+    CHECK(is(idrn::window_for({200, 200, 64.2, 85.8}, 640, 480), 188, 187, 88, 112));
+    CHECK(is(idrn::window_for({200, 200, 71.4, 92.8}, 640, 480), 192, 190, 88, 112));
+    CHECK(is(idrn::window_for({200, 200, 71.5, 92.8}, 640, 480), 188, 182, 96, 128));
+    CHECK(is(idrn::window_for({200, 200, 71.4, 92.9}, 640, 480), 188, 182, 96, 128));
+    CHECK(is(idrn::window_for({200, 200, 78.5, 107.1}, 640, 480), 191, 190, 96, 128));
+    CHECK(is(idrn::window_for({200, 200, 78.6, 107.1}, 640, 480), 175, 190, 128, 128));
+    // Without its whole margin the largest shape takes a face up to the context, and none a larger one.
+    CHECK(is(idrn::window_for({200, 200, 40, 120}, 640, 480), 156, 196, 128, 128));
+    CHECK(is(idrn::window_for({200, 200, 120, 100}, 640, 480), 196, 186, 128, 128));
+    CHECK(is(idrn::window_for({200, 200, 121, 100}, 640, 480), 0, 0, 0, 0));
+    CHECK(is(idrn::window_for({200, 200, 100, 121}, 640, 480), 0, 0, 0, 0));
+    // One that lies has the width of an upright window.
+    CHECK(is(idrn::window_for({200, 200, 62, 20}, 640, 480), 191, 158, 80, 104));
+    CHECK(is(idrn::window_for({1e300, -1e300, 20, 20}, 640, 480), 608, 0, 32, 32));
     const double nan = std::numeric_limits<double>::quiet_NaN();
     for (const idrn_box &box : {idrn_box{nan, 0, 1, 1}, {0, INFINITY, 1, 1}, {0, 0, 0, 1}, {0, 0, 1, -1}}) {
         try {
@@ -120,25 +142,38 @@ void test_windows() {
 void test_cut_mirrors_beyond_the_frame() {
     Picture frame(3, 2, IDRN_BGRX, 5);
     fill_with_noise(frame.bytes, 1);
-    std::vector<uint8_t> rgb(8 * 8 * 3);
-    idrn::cut(frame.image, {-4, -3, 8}, rgb.data());
+    std::vector<uint8_t> rgb(8 * 9 * 3 + 1, uint8_t{171});
+    idrn::cut(frame.image, {-4, -3, 8, 9}, rgb.data());
     constexpr uint32_t COLUMNS[] = {2, 2, 1, 0, 0, 1, 2, 2};  // -4 .. 3
-    constexpr uint32_t ROWS[] = {1, 1, 0, 0, 1, 1, 0, 0};     // -3 .. 4
-    for (uint32_t y = 0; y < 8; ++y) {
+    constexpr uint32_t ROWS[] = {1, 1, 0, 0, 1, 1, 0, 0, 1};  // -3 .. 5
+    for (uint32_t y = 0; y < 9; ++y) {
         for (uint32_t x = 0; x < 8; ++x) {
             for (size_t c = 0; c < 3; ++c) {
                 CHECK(rgb[(y * 8 + x) * 3 + c] == frame.at(COLUMNS[x], ROWS[y], c));
             }
         }
     }
-    idrn::cut(frame.image, {INT32_MAX, INT32_MIN, 8}, rgb.data());
+    CHECK(rgb.back() == 171);
+    idrn::cut(frame.image, {INT32_MAX, INT32_MIN, 8, 9}, rgb.data());
 }
 
+// Whichever side is longer, the pixels decide.
 void test_paste_order() {
-    const std::vector<idrn_window> windows = {{5, 0, 32}, {0, 9, 64}, {4, 0, 32}, {0, 1, 64}, {5, 0, 32}};
+    const std::vector<idrn_window> windows = {{5, 0, 32, 32}, {0, 9, 48, 64}, {4, 0, 32, 32}, {0, 1, 48, 64},
+                                              {5, 0, 32, 32}, {0, 0, 80, 32}, {9, 9, 32, 100}};
     std::vector<uint32_t> places;
     idrn::order_for_paste(windows, places);
-    CHECK((places == std::vector<uint32_t>{3, 1, 2, 0, 4}));
+    CHECK((places == std::vector<uint32_t>{6, 3, 1, 5, 2, 0, 4}));
+}
+
+// Those of one shape follow each other in their order; windows of as many pixels in another shape are not
+// among them.
+void test_order_by_shape() {
+    const std::vector<idrn_window> windows = {{0, 0, 48, 64}, {0, 0, 32, 32}, {1, 0, 64, 48}, {2, 0, 48, 64},
+                                              {3, 0, 32, 32}, {4, 0, 64, 48}, {5, 0, 16, 40}};
+    std::vector<uint32_t> places;
+    idrn::order_by_shape(windows, places);
+    CHECK((places == std::vector<uint32_t>{6, 1, 4, 2, 5, 0, 3}));
 }
 
 void test_output_size() {
@@ -269,6 +304,7 @@ int main() {
     test_windows();
     test_cut_mirrors_beyond_the_frame();
     test_paste_order();
+    test_order_by_shape();
     test_output_size();
     test_resize();
     test_grow();

@@ -14,7 +14,7 @@ int main() {
     Picture window(32, 32), result(128, 128), frame(64, 64), out(256, 256), crop(128, 128);
     fill_with_noise(window.bytes, 5);
     engine.run({window.image}, {result.image});
-    engine.crops(window.image, {{0, 0, 32}}, {crop.image});
+    engine.crops(window.image, {{0, 0, 32, 32}}, {crop.image});
     CHECK(crop.bytes == result.bytes);
     engine.upscale(frame.image, {{20, 20, 20, 20}}, out.image);
     try {

@@ -150,7 +150,7 @@ class Painter(EngineBase):
             out[-1] = 255 - picture[-1]
 
 
-PROFILES = (Profile(32, 1), Profile(48, 4))
+PROFILES = (Profile(32, 32, 1), Profile(48, 40, 4))
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_sane_engine_passes(trained: Model) -> None:
 @pytest.mark.parametrize("change", ["black", "white"])
 def test_a_mean_that_moved_is_refused(tiny_model: Path, change: str) -> None:
     """NaN and overflow end as 0 or 255: refused for any model, with the engine and shape named."""
-    with pytest.raises(ModelError, match=r"'painter' \(tiny.*grey ramp.*1 windows of 32 px"):
+    with pytest.raises(ModelError, match=r"'painter' \(tiny.*grey ramp.*1 windows of 32x32 px"):
         check_pictures(Painter(change, "tiny"), PROFILES, find_model(tiny_model))
 
 
@@ -180,7 +180,7 @@ def test_a_trained_network_far_from_bicubic_is_refused(trained: Model, change: s
 
 def test_every_window_of_a_batch_is_looked_at(trained: Model) -> None:
     """One window gone wrong among good ones, in one shape of the plan, is found."""
-    with pytest.raises(ModelError, match=r"bicubic.*4 windows of 48 px"):
+    with pytest.raises(ModelError, match=r"bicubic.*4 windows of 40x48 px"):
         check_pictures(Painter("the last window only", trained.name), PROFILES[1:], trained)
 
 

@@ -11,7 +11,7 @@ from idrn_trt.errors import OptionError
 from idrn_trt.faces import paste as paste_module
 from idrn_trt.faces.layout import background
 from idrn_trt.faces.paste import feather_px, paste, paste_order
-from idrn_trt.faces.window import CONTEXT_PX, WINDOW_SIDES_PX, cut, window_for
+from idrn_trt.faces.window import CONTEXT_PX, WINDOW_SHAPES_PX, cut, window_for
 from idrn_trt.types import Box, Window
 
 UInt8 = npt.NDArray[np.uint8]
@@ -36,13 +36,13 @@ def nearest(picture: UInt8, scale: int) -> UInt8:
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def ramp(start: int, side: int, scale: int, size_in: int) -> Float64:
+def ramp(start: int, length: int, scale: int, size_in: int) -> Float64:
     """Strength of a face along one axis at model scale, sampled finely from its definition."""
     fine = 32
     u = (np.arange(size_in * scale * fine) + 0.5) / (scale * fine)
-    left = (u - start - CONTEXT_PX) / feather_px(side) if start > 0 else np.ones_like(u)
-    right = start + side - CONTEXT_PX - u
-    right = right / feather_px(side) if start + side < size_in else np.ones_like(u)
+    left = (u - start - CONTEXT_PX) / feather_px(length) if start > 0 else np.ones_like(u)
+    right = start + length - CONTEXT_PX - u
+    right = right / feather_px(length) if start + length < size_in else np.ones_like(u)
     strength = np.clip(np.minimum(left, right), 0, 1)
     return np.asarray(strength.reshape(-1, fine).mean(axis=1), np.float64)
 
@@ -51,11 +51,11 @@ def pasted_at_model_scale(
     frame: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int, int]
 ) -> Float64:
     """The unrounded blend of a model-scale frame and a face, over the whole frame."""
-    x_strength = ramp(window.x, window.side, scale, in_size[0])
-    y_strength = ramp(window.y, window.side, scale, in_size[1])
+    x_strength = ramp(window.x, window.w, scale, in_size[0])
+    y_strength = ramp(window.y, window.h, scale, in_size[1])
     rows = np.arange(frame.shape[0]) - window.y * scale
     columns = np.arange(frame.shape[1]) - window.x * scale
-    rows, columns = (np.clip(i, 0, len(sr) - 1) for i in (rows, columns))
+    rows, columns = (np.clip(i, 0, n - 1) for i, n in zip((rows, columns), sr.shape, strict=False))
     alpha = (y_strength[:, None] * x_strength)[..., None]
     return np.asarray(frame * (1 - alpha) + sr[rows[:, None], columns] * alpha, np.float64)
 
@@ -75,15 +75,25 @@ def area_mean(picture: npt.NDArray[np.generic], width: int, height: int) -> Floa
 
 
 def window_at(x: float, y: float, size: float = 30) -> Window:
-    """The window of a square face box with its top left there."""
+    """The window of a square face box with its top left there; that of a size of 30 is 48 wide, 64 high."""
     window = window_for(Box(x, y, size, size), HEIGHT, WIDTH)
     assert window is not None
     return window
 
 
+def answer(window: Window, scale: int, seed: int = 1) -> UInt8:
+    """A network's picture of that window, of noise."""
+    return noise(window.h * scale, window.w * scale, seed)
+
+
+def plain(window: Window, level: int) -> UInt8:
+    """One of a single grey, at scale 4."""
+    return np.full((window.h * 4, window.w * 4, 3), level, np.uint8)
+
+
 def at_model_scale(window: Window, scale: int) -> Window:
     """The same part of the frame in network pixels."""
-    return Window(window.x * scale, window.y * scale, window.side * scale)
+    return Window(*(scale * n for n in (window.x, window.y, window.w, window.h)))
 
 
 PLACES = {
@@ -108,15 +118,16 @@ def test_at_model_scale(place: str, scale: int) -> None:
     """At each edge and corner the result is the defined blend, and outside of the window untouched."""
     window = window_at(*PLACES[place])
     frame = noise(HEIGHT * scale, WIDTH * scale)
-    sr = noise(window.side * scale, window.side * scale, seed=1)
+    sr = answer(window, scale)
     out = frame.copy()
     paste(out, window, sr, scale, (WIDTH, HEIGHT))
     want = pasted_at_model_scale(frame, window, sr, scale, (WIDTH, HEIGHT))
     assert np.abs(out - want).max() <= 1.5  # half a level of rounding, and alpha in steps of 1/256
-    edge = (CONTEXT_PX + feather_px(window.side)) * scale
+    down, across = ((CONTEXT_PX + feather_px(n)) * scale for n in window.shape)
     top, left = window.y * scale, window.x * scale
-    inner = out[top : top + len(sr), left : left + len(sr)][edge:-edge, edge:-edge]
-    assert np.array_equal(inner, sr[edge:-edge, edge:-edge])
+    inner = np.s_[down:-down, across:-across]
+    shown = out[top : top + sr.shape[0], left : left + sr.shape[1]]
+    assert np.array_equal(shown[inner], sr[inner])
 
 
 @pytest.mark.parametrize("place", ["middle", "top-left", "bottom-right", "just-off-the-edge"])
@@ -127,7 +138,7 @@ def test_below_model_scale(place: str, size: tuple[int, int]) -> None:
     (To 10 where it is smaller than the input, and one output pixel holds much of the ramp and of a spot.)
     """
     window = window_at(*PLACES[place])
-    frame, sr = smooth(HEIGHT * 4, WIDTH * 4), smooth(window.side * 4, window.side * 4, seed=2)
+    frame, sr = smooth(HEIGHT * 4, WIDTH * 4), smooth(window.h * 4, window.w * 4, seed=2)
     out = np.rint(area_mean(frame, *size)).astype(np.uint8)
     before = out.copy()
     paste(out, window, sr, 4, (WIDTH, HEIGHT))
@@ -136,7 +147,7 @@ def test_below_model_scale(place: str, size: tuple[int, int]) -> None:
     y, x = (np.arange(n) + 0.5 for n in out.shape[:2])
     y, x = y * HEIGHT / size[1] - window.y, x * WIDTH / size[0] - window.x
     reach = max(WIDTH / size[0], HEIGHT / size[1])
-    outside = [(u < -reach) | (u > window.side + reach) for u in (y, x)]
+    outside = [(u < -reach) | (u > n + reach) for u, n in ((y, window.h), (x, window.w))]
     assert np.array_equal(out[outside[0]], before[outside[0]])
     assert np.array_equal(out[:, outside[1]], before[:, outside[1]])
 
@@ -146,8 +157,7 @@ def test_above_model_scale(place: str) -> None:
     """A larger result is the model-scale face enlarged as cv2.resize enlarges the whole frame."""
     window = window_at(*PLACES[place])
     frame = noise(HEIGHT * 2, WIDTH * 2)
-    top, left, side = 2 * window.y, 2 * window.x, 2 * window.side
-    sr = frame[top : top + side, left : left + side].copy()
+    sr = cut(frame, at_model_scale(window, 2))
     size = (5 * WIDTH, 5 * HEIGHT)
     want = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
     out = want.copy()
@@ -207,9 +217,9 @@ def test_mirrored_pixels_are_never_shown(in_size: tuple[int, int], ratio: float)
 
 def test_the_context_is_never_shown() -> None:
     """Inside the frame, the outer 4 pixels of a window have no effect on a model-scale result."""
-    for side in WINDOW_SIDES_PX:
-        window = Window(10, 9, side)
-        sr = noise(side * 4, side * 4)
+    for h, w in WINDOW_SHAPES_PX:
+        window = Window(10, 9, w, h)
+        sr = answer(window, 4)
         other = np.full_like(sr, 255)
         edge = 4 * CONTEXT_PX
         other[edge:-edge, edge:-edge] = sr[edge:-edge, edge:-edge]
@@ -228,7 +238,7 @@ def test_a_window_outside_the_frame_shows_nothing(
 ) -> None:
     """Nothing changes, at the model's scale and below."""
     out = np.full((size[1], size[0], 3), 7, np.uint8)
-    paste(out, Window(*place, 32), noise(128, 128), 4, (WIDTH, HEIGHT))
+    paste(out, Window(*place, 32, 32), noise(128, 128), 4, (WIDTH, HEIGHT))
     assert (out == 7).all()
 
 
@@ -247,17 +257,24 @@ def test_a_face_looks_the_same_wherever_it_is(size: tuple[int, int]) -> None:
 
 def test_the_blend_is_its_definition() -> None:
     """At model scale every byte is what the module's first lines say, in whole numbers."""
-    window, (beneath, face) = Window(20, 30, 64), (noise(HEIGHT * 2, WIDTH * 2), noise(128, 128, 1))
+    window, (beneath, face) = (
+        Window(20, 30, 48, 64),
+        (noise(HEIGHT * 2, WIDTH * 2), noise(128, 96, 1)),
+    )
     out = beneath.copy()
     paste(out, window, face, 2, (WIDTH, HEIGHT))
-    at = np.arange(128)
-    ramp_px = 2 * feather_px(64)
-    centres = np.minimum(at, at[::-1]) - 2 * CONTEXT_PX  # of network pixels, from the shown part
-    doubled = (2 * centres + 1) * 256
-    strength = np.clip((doubled + ramp_px) // (2 * ramp_px), 0, 256)
-    alpha = ((strength[:, None] * strength + 128) // 256)[..., None]
+    strengths = []
+    for length in window.shape:
+        at = np.arange(2 * length)
+        ramp_px = 2 * feather_px(length)
+        centres = (
+            np.minimum(at, at[::-1]) - 2 * CONTEXT_PX
+        )  # of network pixels, from the shown part
+        doubled = (2 * centres + 1) * 256
+        strengths.append(np.clip((doubled + ramp_px) // (2 * ramp_px), 0, 256))
+    alpha = ((strengths[0][:, None] * strengths[1] + 128) // 256)[..., None]
     want = beneath.astype(int)
-    place = np.s_[2 * window.y : 2 * window.y + 128, 2 * window.x : 2 * window.x + 128]
+    place = np.s_[2 * window.y : 2 * window.y + 128, 2 * window.x : 2 * window.x + 96]
     want[place] = (want[place] * (256 - alpha) + face * alpha + 128) // 256
     assert np.array_equal(out, want)
 
@@ -265,15 +282,16 @@ def test_the_blend_is_its_definition() -> None:
 def test_pasting_twice_shows_the_face_in_the_same_place() -> None:
     """Pasted again, a face's full-strength pixels are the same ones, and nothing beyond it changes."""
     window = window_at(80, 60)
-    sr = noise(window.side * 4, window.side * 4, seed=1)
+    sr = answer(window, 4)
     once = np.zeros((450, 600, 3), np.uint8)
     paste(once, window, sr, 4, (WIDTH, HEIGHT))
     twice = once.copy()
     paste(twice, window, sr, 4, (WIDTH, HEIGHT))
-    margin = CONTEXT_PX + feather_px(window.side) + 1
-    top, left = 3 * (window.y + margin), 3 * (window.x + margin)
-    side = 3 * (window.side - 2 * margin)
-    inner = np.s_[top : top + side, left : left + side]
+    spans = []
+    for start, length in ((window.y, window.h), (window.x, window.w)):
+        margin = CONTEXT_PX + feather_px(length) + 1
+        spans.append(slice(3 * (start + margin), 3 * (start + length - margin)))
+    inner = (spans[0], spans[1])
     assert np.array_equal(once[inner], twice[inner])
     assert np.array_equal(once.any(axis=2), twice.any(axis=2))
 
@@ -283,8 +301,8 @@ def test_a_face_fades_into_the_frame(size: tuple[int, int]) -> None:
     """From black into a white face, neighbouring pixels never differ by more than the ramp's slope."""
     window = window_at(80, 60)
     out = np.zeros((size[1], size[0], 3), np.uint8)
-    paste(out, window, np.full((window.side * 4,) * 2 + (3,), 255, np.uint8), 4, (WIDTH, HEIGHT))
-    slope = 1.1 * 255 / (feather_px(window.side) * size[0] / WIDTH)  # means of steps are uneven
+    paste(out, window, plain(window, 255), 4, (WIDTH, HEIGHT))
+    slope = 1.1 * 255 / (feather_px(window.w) * size[0] / WIDTH)  # means of steps are uneven
     values = out[..., 0].astype(int)
     assert out.max() == 255
     assert np.abs(np.diff(values, axis=0)).max() <= slope + 2
@@ -298,11 +316,10 @@ def test_overlapping_faces_have_no_seam(size: tuple[int, int]) -> None:
     greys = (90, 150, 120)
     out = np.full((size[1], size[0], 3), 120, np.uint8)
     for i in paste_order(windows):
-        sr = np.full((windows[i].side * 4,) * 2 + (3,), greys[i], np.uint8)
-        paste(out, windows[i], sr, 4, (WIDTH, HEIGHT))
+        paste(out, windows[i], plain(windows[i], greys[i]), 4, (WIDTH, HEIGHT))
     factor = size[0] / WIDTH
     # Where two ramps cross, both change at once.
-    slope = sum(60 / (feather_px(w.side) * factor) for w in windows[:2])
+    slope = sum(60 / (feather_px(w.w) * factor) for w in windows[:2])
     values = out[..., 0].astype(int)
     assert set(greys) <= set(np.unique(values).tolist())
     assert np.abs(np.diff(values, axis=0)).max() <= slope + 2
@@ -311,7 +328,12 @@ def test_overlapping_faces_have_no_seam(size: tuple[int, int]) -> None:
 
 def test_the_order_does_not_depend_on_the_detectors() -> None:
     """Whatever order windows come in, they are pasted in one: the largest first."""
-    windows = [Window(9, 5, 32), Window(0, 0, 64), Window(3, 5, 32), Window(7, 1, 128)]
+    windows = [
+        Window(9, 5, 32, 32),
+        Window(0, 0, 48, 64),
+        Window(3, 5, 32, 32),
+        Window(7, 1, 88, 112),
+    ]
     wanted = [windows[i] for i in (3, 1, 2, 0)]
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
         some = [windows[i] for i in order]
@@ -335,18 +357,17 @@ def test_none_and_two_hundred_faces(count: int) -> None:
     if count:
         shown = np.zeros_like(whole)
         for window in windows:
-            white = np.full((window.side * 4,) * 2 + (3,), 255, np.uint8)
-            paste(shown, window, white, 4, (WIDTH, HEIGHT))
+            paste(shown, window, plain(window, 255), 4, (WIDTH, HEIGHT))
         assert (shown == 255).mean() > 0.9  # the faces did cover the frame
 
 
 def test_real_proportions() -> None:
     """A 640x480 frame shown at 1440x1080: a pasted bicubic face is within 3 levels of its background."""
     frame = smooth(480, 640)
-    window = Window(200, 150, 96)
+    window = Window(200, 150, 72, 96)
     whole = background(frame, 1440, 1080)
     large = background(frame, 2560, 1920)
-    sr = large[600:984, 800:1184].copy()
+    sr = large[600:984, 800:1088].copy()
     out = whole.copy()
     paste(out, window, sr, 4, (640, 480))
     assert np.abs(out.astype(int) - whole).max() <= 3
@@ -365,4 +386,4 @@ def test_real_proportions() -> None:
 def test_arrays_that_do_not_fit(out: UInt8, sr: UInt8) -> None:
     """A face of the wrong size or type, or a frame that cannot be written in lines, is an OptionError."""
     with pytest.raises(OptionError, match="must be"):
-        paste(out, Window(2, 2, 32), sr, 2, (40, 40))
+        paste(out, Window(2, 2, 32, 32), sr, 2, (40, 40))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -13,9 +14,9 @@ from idrn_trt.faces.paste import feather_px
 from idrn_trt.faces.window import (
     CONTEXT_PX,
     MARGIN,
-    WINDOW_SIDES_PX,
+    WINDOW_SHAPES_PX,
     cut,
-    group_by_side,
+    group_by_shape,
     window_for,
 )
 from idrn_trt.types import Box, Window
@@ -29,15 +30,28 @@ def noise(height: int, width: int, seed: int = 0) -> UInt8:
 
 
 @pytest.mark.parametrize(
-    ("longer", "side"),
-    [(1, 32), (21.4, 32), (21.5, 48), (35.7, 48), (35.8, 64), (49.9, 64), (50.1, 80), (64.2, 80),
-     (64.3, 96), (78.5, 96), (78.6, 112), (92.8, 112), (92.9, 128), (107, 128), (120, 128)],
+    ("w", "h", "shape"),
+    [(1, 1, (32, 32)), (10, 21.4, (32, 32)), (10, 21.5, (48, 40)), (28.5, 35.7, (48, 40)),
+     (28.6, 30, (64, 48)), (35.7, 49.9, (64, 48)), (30, 50.1, (80, 64)), (49.9, 64.2, (80, 64)),
+     (50.1, 64, (96, 72)), (57.1, 78.5, (96, 72)), (57, 78.6, (104, 80)), (64.2, 85.7, (104, 80)),
+     (64.3, 80, (112, 88)), (71.4, 92.8, (112, 88)), (70, 92.9, (128, 96)), (78.5, 107.1, (128, 96)),
+     (78.6, 100, (128, 128)), (50, 107.2, (128, 128)), (120, 120, (128, 128))],
 )  # fmt: skip
-def test_the_side_is_the_smallest_with_room(longer: float, side: int) -> None:
-    """The side is the next legal one for margin and context, and 128 for what just fits into it."""
-    window = window_for(Box(300, 300, longer, longer / 2), 800, 800)
+def test_the_shape_is_the_smallest_with_room(w: float, h: float, shape: tuple[int, int]) -> None:
+    """The shape is the first with room for margin and context each way; the largest for what just fits."""
+    window = window_for(Box(300, 300, w, h), 800, 800)
     assert window is not None
-    assert window.side == side
+    assert window.shape == shape
+    assert window.pixels == math.prod(shape)
+
+
+def test_each_shape_lies_inside_the_next() -> None:
+    """So the smallest one that holds a face is the first, and a larger face has no smaller window."""
+    for (low, narrow), (high, wide) in itertools.pairwise(WINDOW_SHAPES_PX):
+        assert low <= high
+        assert narrow <= wide
+        assert low * narrow < high * wide
+    assert all(side % 8 == 0 for shape in WINDOW_SHAPES_PX for side in shape)
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 120.5, 10), Box(0, 0, 10, 121), Box(0, 0, 700, 700)])
@@ -63,33 +77,35 @@ def test_windows_lie_inside_the_frame_and_hold_the_face() -> None:
         box = Box(*(rng.uniform(-60, (width, height)).tolist()), w, h)
         window = window_for(box, height, width)
         assert window is not None
-        assert window.side in WINDOW_SIDES_PX
-        assert 0 <= window.x <= width - window.side
-        assert 0 <= window.y <= height - window.side
-        for start, low, size, frame in (
-            (window.x, box.x, box.w, width),
-            (window.y, box.y, box.h, height),
+        assert window.shape in WINDOW_SHAPES_PX
+        assert 0 <= window.x <= width - window.w
+        assert 0 <= window.y <= height - window.h
+        for start, length, low, size, frame in (
+            (window.x, window.w, box.x, box.w, width),
+            (window.y, window.h, box.y, box.h, height),
         ):
             assert start <= max(0, math.ceil(low))
-            assert start + window.side >= min(frame, math.floor(low + size))
+            assert start + length >= min(frame, math.floor(low + size))
 
 
 def test_the_margin_and_context_stay_free() -> None:
     """In mid-frame a face that fits has its margin and then the context at every side."""
     rng = np.random.default_rng(2)
-    for longer in rng.uniform(1, 107, 300):
-        window = window_for(Box(200, 200, longer, longer), 600, 600)
+    for w, h in rng.uniform(1, 107, (300, 2)):
+        window = window_for(Box(200, 200, w, h), 600, 600)
         assert window is not None
-        free = min(200 - window.x, window.x + window.side - 200 - longer)
-        assert free >= longer * (MARGIN - 1) / 2 + CONTEXT_PX - 0.5
+        for start, length, size in ((window.x, window.w, w), (window.y, window.h, h)):
+            free = min(200 - start, start + length - 200 - size)
+            assert free >= size * (MARGIN - 1) / 2 + CONTEXT_PX - 0.5
 
 
-@pytest.mark.parametrize("side", WINDOW_SIDES_PX)
-def test_the_feather_hardly_reaches_the_face(side: int) -> None:
-    """At the edge of the largest box that a side takes, a face has six tenths of its strength or more."""
-    longer = (side - 2 * CONTEXT_PX) / MARGIN
-    beyond_px = longer * (MARGIN - 1) / 2
-    assert beyond_px / feather_px(side) >= 0.6
+@pytest.mark.parametrize("shape", WINDOW_SHAPES_PX)
+def test_the_feather_hardly_reaches_the_face(shape: tuple[int, int]) -> None:
+    """At the edge of the largest box that a shape takes, a face has six tenths of its strength or more."""
+    for length in shape:
+        largest = (length - 2 * CONTEXT_PX) / MARGIN
+        beyond_px = largest * (MARGIN - 1) / 2
+        assert beyond_px / feather_px(length) >= 0.6
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (20, 20), (31, 33), (3, 40)])
@@ -110,21 +126,25 @@ def test_frames_smaller_than_the_window_are_mirrored(size: tuple[int, int]) -> N
 def test_cut_is_the_native_pixels_in_an_array_of_its_own() -> None:
     """The pixels are copied unchanged, also into `out`, and writing to them leaves the frame alone."""
     frame = noise(100, 120)
-    window = Window(30, 40, 48)
+    window = Window(30, 40, 40, 48)
     pixels = cut(frame, window)
-    assert np.array_equal(pixels, frame[40:88, 30:78])
-    out = np.zeros((48, 48, 3), np.uint8)
+    assert np.array_equal(pixels, frame[40:88, 30:70])
+    out = np.zeros((48, 40, 3), np.uint8)
     assert cut(frame, window, out) is out
     assert np.array_equal(out, pixels)
     pixels[...] = 0
     assert np.array_equal(frame, noise(100, 120))
 
 
-def test_windows_are_grouped_by_side() -> None:
-    """Every window is in the group of its side, in order, the smallest side first."""
-    windows = [Window(0, 0, side) for side in (64, 32, 64, 128, 32)]
-    assert list(group_by_side(windows).items()) == [(32, [1, 4]), (64, [0, 2]), (128, [3])]
-    assert group_by_side([]) == {}
+def test_windows_are_grouped_by_shape() -> None:
+    """Every window is in the group of its shape, in order, the one of the fewest pixels first."""
+    windows = [
+        Window(0, 0, w, h)
+        for w, h in ((48, 64), (32, 32), (48, 64), (128, 128), (64, 48), (32, 32))
+    ]
+    groups = [((32, 32), [1, 5]), ((48, 64), [4]), ((64, 48), [0, 2]), ((128, 128), [3])]
+    assert list(group_by_shape(windows).items()) == groups
+    assert group_by_shape([]) == {}
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from idrn_trt.errors import OptionError
 from idrn_trt.faces.layout import background, output_size
 from idrn_trt.faces.paste import paste
-from idrn_trt.faces.window import CONTEXT_PX, WINDOW_SIDES_PX, cut, window_for
+from idrn_trt.faces.window import CONTEXT_PX, WINDOW_SHAPES_PX, cut, window_for
 from idrn_trt.types import Box, Window
 
 Case = dict[str, Any]
+
+# (w, h): those of faces, and one wider than high.
+SIZES = (*((w, h) for h, w in WINDOW_SHAPES_PX), (128, 32))
 
 
 def cases() -> st.SearchStrategy[Case]:
@@ -28,7 +31,7 @@ def cases() -> st.SearchStrategy[Case]:
             "frame": st.tuples(small, small),
             "box": st.one_of(st.tuples(near, near, size, size), any_box),
             "window": st.tuples(
-                st.integers(-300, 400), st.integers(-300, 400), st.sampled_from(WINDOW_SIDES_PX)
+                st.integers(-300, 400), st.integers(-300, 400), st.sampled_from(SIZES)
             ),
             "scale": st.integers(1, 4),
             "out": st.one_of(
@@ -57,7 +60,8 @@ def check(case: Case) -> bool:
         out_w, out_h = _out(case, width, height)
     except OptionError:
         return False
-    for place in (window, Window(*case["window"])):
+    x, y, size = case["window"]
+    for place in (window, Window(x, y, *size)):
         if place is not None:
             _check_round_trip(frame, place, scale, (out_w, out_h))
     assert np.array_equal(frame, before)
@@ -82,14 +86,16 @@ def _out(case: Case, width: int, height: int) -> tuple[int, int]:
 
 
 def _check_inside(window: Window, box: Box, height: int, width: int) -> None:
-    assert window.side in WINDOW_SIDES_PX
-    assert max(box.w, box.h) + 2 * CONTEXT_PX <= window.side
-    for start, size in ((window.x, width), (window.y, height)):
-        if size >= window.side:
-            assert 0 <= start <= size - window.side
+    assert window.shape in WINDOW_SHAPES_PX
+    for start, length, face, size in (
+        (window.x, window.w, box.w, width), (window.y, window.h, box.h, height),
+    ):  # fmt: skip
+        assert face + 2 * CONTEXT_PX <= length
+        if size >= length:
+            assert 0 <= start <= size - length
         else:
             assert start <= 0
-            assert start + window.side >= size
+            assert start + length >= size
 
 
 def _check_round_trip(
@@ -97,11 +103,11 @@ def _check_round_trip(
 ) -> None:
     height, width = frame.shape[:2]
     pixels = cut(frame, window)
-    assert pixels.shape == (window.side, window.side, 3)
+    assert pixels.shape == (window.h, window.w, 3)
     assert not np.shares_memory(pixels, frame)
     ys, xs = (
-        [k for k in range(start, start + window.side) if 0 <= k < size]
-        for start, size in ((window.y, height), (window.x, width))
+        [k for k in range(start, start + length) if 0 <= k < size]
+        for start, length, size in ((window.y, window.h, height), (window.x, window.w, width))
     )
     if xs and ys:
         there = pixels[
@@ -111,13 +117,14 @@ def _check_round_trip(
     out = background(frame, *out_size)
     assert out.shape == (out_size[1], out_size[0], 3)
     plain = out.copy()
-    sr = np.full((window.side * scale, window.side * scale, 3), 255, np.uint8)
+    sr = np.full((window.h * scale, window.w * scale, 3), 255, np.uint8)
     paste(out, window, sr, scale, (width, height))
     rows, columns = np.nonzero((out != plain).any(-1))
-    for changed, start, size, of in (
-        (rows, window.y, height, out_size[1]), (columns, window.x, width, out_size[0]),
-    ):  # fmt: skip
+    for changed, start, length, size, of in (
+        (rows, window.y, window.h, height, out_size[1]),
+        (columns, window.x, window.w, width, out_size[0]),
+    ):
         if len(changed):
             assert changed.min() >= max(0, start) * of // size
-            assert changed.max() < -(-min(size, start + window.side) * of // size)
+            assert changed.max() < -(-min(size, start + length) * of // size)
     assert (out >= plain).all()  # a white face makes no pixel darker

@@ -62,10 +62,14 @@ def frames(test_data: Path) -> UInt8:
 
 def _shown(face: FaceResult) -> tuple[slice, slice]:
     """Where a face is at full strength in the output."""
-    edge = CONTEXT_PX + feather_px(face.window.side) + 1
-    x, y = (max(0, start + edge) * SCALE for start in (face.window.x, face.window.y))
-    length = (face.window.side - 2 * edge) * SCALE
-    return slice(y, y + length), slice(x, x + length)
+
+    def along(start: int, length: int) -> slice:
+        edge = CONTEXT_PX + feather_px(length) + 1
+        first = max(0, start + edge)
+        return slice(first * SCALE, (first + length - 2 * edge) * SCALE)
+
+    window = face.window
+    return along(window.y, window.h), along(window.x, window.w)
 
 
 def _through(
@@ -164,4 +168,5 @@ def test_cascade_with_crops(
     frames_out, said = _through([launch, "-m"], element, plugin, frames, tmp_path, scale=1)
     np.testing.assert_array_equal(frames_out, frames)
     assert said.count("idrn-faces") >= with_faces > 0
-    assert said.count("window-side") >= with_faces
+    for field in ("window-width", "window-height"):
+        assert said.count(field) >= with_faces

@@ -13,7 +13,7 @@ import pytest
 from idrn_trt.engines import open_engine
 from idrn_trt.engines.base import Engine
 from idrn_trt.faces.paste import paste, paste_order
-from idrn_trt.faces.window import cut, group_by_side, window_for
+from idrn_trt.faces.window import WINDOW_SHAPES_PX, cut, group_by_shape, window_for
 from idrn_trt.types import Box
 
 UInt8 = npt.NDArray[np.uint8]
@@ -81,7 +81,8 @@ def noise() -> np.random.Generator:
 
 
 @pytest.mark.parametrize(
-    ("count", "height", "width"), [(1, 32, 32), (3, 32, 32), (1, 48, 40), (5, 8, 8)]
+    ("count", "height", "width"),
+    [(1, 32, 32), (3, 32, 32), (1, 48, 40), (5, 48, 40), (2, 40, 48), (5, 8, 8)],
 )
 def test_run_is_byte_identical(
     pair: tuple[Native, Engine], noise: np.random.Generator, count: int, height: int, width: int
@@ -92,25 +93,27 @@ def test_run_is_byte_identical(
     np.testing.assert_array_equal(native.run(batch), engine.run(batch))
 
 
-def _pasted(engine: Engine, frame: UInt8, boxes: list[Box], under: UInt8) -> UInt8:
-    """What Upscaler makes of these boxes on that background."""
+def _pasted(engine: Engine, frame: UInt8, boxes: list[Box], under: list[UInt8]) -> list[UInt8]:
+    """What Upscaler makes of these boxes on each of those backgrounds."""
     height, width = frame.shape[:2]
     windows = [w for w in (window_for(box, height, width) for box in boxes) if w is not None]
     pictures: dict[int, UInt8] = {}
-    for places in group_by_side(windows).values():
+    for places in group_by_shape(windows).values():
         batch = engine.run(np.stack([cut(frame, windows[i]) for i in places]))
         pictures.update(zip(places, batch.copy(), strict=True))
-    out = under.copy()
-    for place in paste_order(windows):
-        paste(out, windows[place], pictures[place], engine.spec.scale, (width, height))
-    return out
+    made = [picture.copy() for picture in under]
+    for out in made:
+        for place in paste_order(windows):
+            paste(out, windows[place], pictures[place], engine.spec.scale, (width, height))
+    return made
 
 
 BOXES = [
     Box(10.25, 12.5, 20.0, 22.0),  # at an edge
     Box(60.0, 40.0, 19.0, 19.0),
     Box(66.0, 44.0, 19.5, 12.0),  # overlaps the last
-    Box(100.0, 60.0, 33.3, 30.0),  # a larger window
+    Box(100.0, 60.0, 24.0, 33.3),  # an upright window
+    Box(20.5, 70.0, 30.0, 14.0),  # one that lies
     Box(0.0, 0.0, 400.0, 400.0),  # too large for any
     Box(150.0, 100.0, 20.0, 20.0),  # at the far corner
 ]
@@ -130,8 +133,27 @@ def test_upscale_is_byte_identical(
     native, engine = pair
     frame = noise.integers(0, 256, (120, 160, 3), np.uint8)
     under = noise.integers(0, 256, (size[1], size[0], 3), np.uint8)
-    expected = _pasted(engine, frame, BOXES, under)
+    expected = _pasted(engine, frame, BOXES, [under])[0]
     np.testing.assert_array_equal(native.upscale(frame, BOXES, size, under), expected)
+
+
+def test_every_shape_is_byte_identical(
+    pair: tuple[Native, Engine], noise: np.random.Generator
+) -> None:
+    """Faces that need every shape of window come out the same, at the model's scale and below it."""
+    native, engine = pair
+    frame = noise.integers(0, 256, (210, 280, 3), np.uint8)
+    boxes = [
+        Box(60.0 + i, 40.0 + i, (w - 8) / 1.13, (h - 8) / 1.13)
+        for i, (h, w) in enumerate(WINDOW_SHAPES_PX)
+    ]
+    windows = [window_for(box, 210, 280) for box in boxes]
+    assert tuple(w.shape for w in windows if w is not None) == WINDOW_SHAPES_PX
+    sizes = [(1120, 840), (467, 350)]
+    under = [noise.integers(0, 256, (height, width, 3), np.uint8) for width, height in sizes]
+    expected = _pasted(engine, frame, boxes, under)
+    for size, beneath, picture in zip(sizes, under, expected, strict=True):
+        np.testing.assert_array_equal(native.upscale(frame, boxes, size, beneath), picture)
 
 
 def test_frame_smaller_than_a_window(
@@ -140,10 +162,10 @@ def test_frame_smaller_than_a_window(
     """Where the window reaches over the frame both mirror it and show the same part."""
     native, engine = pair
     frame = noise.integers(0, 256, (21, 27, 3), np.uint8)
-    boxes = [Box(3.0, 2.0, 20.0, 20.0)]
+    boxes = [Box(3.0, 2.0, 20.0, 20.0), Box(4.0, 1.0, 16.0, 22.0)]
     for size in ((108, 84), (81, 63)):
         under = noise.integers(0, 256, (size[1], size[0], 3), np.uint8)
-        expected = _pasted(engine, frame, boxes, under)
+        expected = _pasted(engine, frame, boxes, [under])[0]
         np.testing.assert_array_equal(native.upscale(frame, boxes, size, under), expected)
 
 
@@ -166,8 +188,8 @@ def test_geometry_of_many_boxes(pair: tuple[Native, Engine], noise: np.random.Ge
     """Boxes anywhere, of any size, get the same windows and the same place in the picture."""
     native, engine = pair
     frame = noise.integers(0, 256, (90, 130, 3), np.uint8)
-    numbers = noise.uniform((-60, -60, 0.5, 0.5), (190, 150, 19, 19), (16, 4)).tolist()
+    numbers = noise.uniform((-60, -60, 0.5, 0.5), (190, 150, 40, 40), (16, 4)).tolist()
     boxes = [Box(*row) for row in numbers]
     under = np.zeros((200, 300, 3), np.uint8)
-    expected = _pasted(engine, frame, boxes, under)
+    expected = _pasted(engine, frame, boxes, [under])[0]
     np.testing.assert_array_equal(native.upscale(frame, boxes, (300, 200), under), expected)

@@ -13,8 +13,8 @@ from idrn_trt.engines._trt_profiles import BuildOptions, make_profiles
 from idrn_trt.zoo import find_model
 
 UInt8 = npt.NDArray[np.uint8]
-SMALL = BuildOptions(profiles=make_profiles((32, 48), (1, 4)))
-ONE = BuildOptions(profiles=make_profiles((32,), (1,)))
+SMALL = BuildOptions(profiles=make_profiles(((32, 32), (48, 40)), (1, 4)))
+ONE = BuildOptions(profiles=make_profiles(((32, 32),), (1,)))
 
 
 def opened(model: Path, precision: str = "fp16", options: BuildOptions = SMALL) -> Any:
@@ -24,9 +24,10 @@ def opened(model: Path, precision: str = "fp16", options: BuildOptions = SMALL) 
     return TensorRtEngine(find_model(model), precision, options=options)  # type: ignore[arg-type]
 
 
-def pictures(count: int, side: int, seed: int = 0) -> UInt8:
-    """Noise, uint8 (count, side, side, 3)."""
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), np.uint8)
+def pictures(count: int, height: int, width: int | None = None, seed: int = 0) -> UInt8:
+    """Noise, uint8 (count, height, width, 3); square without a width."""
+    shape = (count, height, height if width is None else width, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 def nothing_left(trt: State, driver: Driver) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -9,13 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from trt_state import Driver, State
 
 from idrn_trt.cli import main
 from idrn_trt.engines import open_engine
 
-FEW = ("--windows", "32,48", "--batches", "1,4")
+FEW = ("--windows", "32,40x48", "--batches", "1,4")
 
 
 def plans(tmp_path: Path) -> list[Path]:
@@ -40,11 +42,11 @@ def test_stand_in_build_then_open(
     assert "there is none yet for this model, GPU and choice of options" in err
     assert "the plan is ready" in out
     assert [line.split()[:2] for line in out.splitlines()[3:7]] == [
-        ["32", "1"], ["32", "4"], ["48", "1"], ["48", "4"],
+        ["32x32", "1"], ["32x32", "4"], ["40x48", "1"], ["40x48", "4"],
     ]  # fmt: skip
     trt.reset()
     engine = open_engine(str(tiny_model), engine="tensorrt", precision="int8")
-    assert engine.spec.windows == ((32, 32), (48, 48))
+    assert engine.spec.windows == ((32, 32), (48, 40))
     assert engine.spec.max_batch == 4
     assert engine.notes == []
     assert "Builder" not in trt.names()
@@ -67,14 +69,32 @@ def test_stand_in_build_again_builds_nothing(
 
 def test_stand_in_options_reach_tensorrt(trt: State, tiny_model: Path, tmp_path: Path) -> None:
     """Workspace, compatibility and strong typing arrive; TF32 is off, whatever TensorRT's default."""
-    command = ["build", str(tiny_model), "--precision", "fp16", "--windows", "32", "--batches", "1"]
+    shape = ["--windows", "40x48", "--batches", "1"]
+    command = ["build", str(tiny_model), "--precision", "fp16", *shape]
     options = ["--workspace-mib", "256", "--version-compatible", "--hardware-compatible"]
     assert main([*command, *options]) == 0
     made = plan(tmp_path)
     assert made["typed"]
     assert made["flags"] == ["VERSION_COMPATIBLE"]
     assert ("set_memory_pool_limit", "WORKSPACE", 256 << 20) in trt.calls
-    assert made["profiles"] == [{"lr_uint8": [[1, 32, 32, 3]] * 3}]
+    assert made["profiles"] == [{"lr_uint8": [[1, 48, 40, 3]] * 3}]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "axes"),
+    [(("40x48", "1"), [1, 48, 40, 3]), (("40x48,40x32", "1,4"), [0, 0, 40, 3]),
+     (("32,40x48", "4"), [4, 0, 0, 3])],
+)  # fmt: skip
+@pytest.mark.usefixtures("trt")
+def test_stand_in_what_all_profiles_share_is_fixed(
+    tiny_model: Path, tmp_path: Path, shapes: tuple[str, str], axes: list[int]
+) -> None:
+    """A batch, height or width that every profile has is stated in the network TensorRT gets, others not."""
+    windows, batches = shapes
+    options = ["--windows", windows, "--batches", batches]
+    assert main(["build", str(tiny_model), "--precision", "fp16", *options]) == 0
+    network = onnx.load_from_string(base64.b64decode(plan(tmp_path)["onnx"])).graph
+    assert [axis.dim_value for axis in network.input[0].type.tensor_type.shape.dim] == axes
 
 
 @pytest.mark.usefixtures("trt")
@@ -86,7 +106,9 @@ def test_stand_in_json(
     assert main([*command, "--json", "-"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["profiles"] == [
-        {"window_px": side, "batch": batch} for side in (32, 48) for batch in (1, 4)
+        {"height_px": height, "width_px": width, "batch": batch}
+        for height, width in ((32, 32), (48, 40))
+        for batch in (1, 4)
     ]
     assert [layer["count"] for layer in printed["layers"]] == [1, 1, 1, 1]
     assert printed["tensorrt"] == "11.4.0.106"
@@ -244,8 +266,12 @@ def test_stand_in_usage(trt: State, tiny_model: Path, driver: Driver, tmp_path: 
     command = ["build", str(tiny_model), "--precision", "fp16"]
     driver.reset()
     for wrong in (
-        ["--windows", "4"], ["--batches", "0"], ["--level", "6"], ["--workspace-mib", "0"],
-        ["--timing-cache", str(tmp_path)],
+        ["--windows", "4"], ["--windows", "40x4"], ["--batches", "0"], ["--level", "6"],
+        ["--workspace-mib", "0"], ["--timing-cache", str(tmp_path)],
     ):  # fmt: skip
         assert main([*command, *wrong]) == 2
+    for unreadable in ("40x", "x48", "40x48x3", "32,", "-32", "forty"):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, f"--windows={unreadable}"])
+        assert ended.value.code == 2
     assert (trt.names(), driver.calls()) == ([], [])

@@ -21,7 +21,7 @@ from idrn_trt.zoo import find_model
 @pytest.fixture
 def few_shapes(trt: State, tiny_model: Path) -> None:
     """The user has built the tiny model for two shapes."""
-    options = BuildOptions(profiles=(Profile(32, 1), Profile(32, 4)))
+    options = BuildOptions(profiles=(Profile(48, 40, 1), Profile(48, 40, 4)))
     model = find_model(tiny_model)
     for precision, kind in (("fp16", "fp16"), ("int8", "int8-trt")):
         assert choose_options(model.files[kind].sha256, precision, options)
@@ -49,7 +49,8 @@ def test_stand_in_doctor_passes_and_reports(
     assert [r["precision"] for r in document["precisions"]] == ["fp16", "int8"]
     for result in document["precisions"]:
         assert result["error"] == ""
-        assert [(s["window_px"], s["batch"]) for s in result["shapes"]] == [(32, 1), (32, 4)]
+        shapes = [(s["height_px"], s["width_px"], s["batch"]) for s in result["shapes"]]
+        assert shapes == [(48, 40, 1), (48, 40, 4)]
         assert len(result["layers"]) == 2
         for shape in result["shapes"]:
             assert shape["parity_db"] >= result["needed_db"]
@@ -59,7 +60,8 @@ def test_stand_in_doctor_passes_and_reports(
             for times in shape["times"].values():
                 assert 0 < times["p50_ms"] <= times["p90_ms"] <= times["p99_ms"]
     assert markdown.startswith("# idrn-trt doctor --gpu: passed\n")
-    assert markdown.count("| 32 | 4 |") == 4
+    assert markdown.count("| 40x48 | 4 |") == 4
+    assert markdown.count("| 40x48 px, batch 4 |") == 2
     assert "fp16: passed" in out
     assert "attach" in out
 

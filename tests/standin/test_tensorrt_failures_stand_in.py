@@ -32,7 +32,7 @@ AT_OPENING: dict[str, tuple[Break, type[IdrnError], str]] = {
     "no runtime": (
         lambda trt, _: trt.faults.update(runtime=1), DeviceError, r"error: 35.*update the driver"),
     "no context": (
-        lambda trt, _: trt.faults.update(context=1), DeviceError, r"1 windows of 32 px.*OutOfMemory"),
+        lambda trt, _: trt.faults.update(context=1), DeviceError, r"1 windows of 32x32 px.*OutOfMemory"),
     "profile refused": (
         lambda trt, _: trt.faults.update({"context profile": 1}), DeviceError, r"refuses its profile"),
     "work refused": (
@@ -87,7 +87,7 @@ def test_stand_in_work_refused_in_a_call(trt: State, driver: Driver, tiny_model:
     engine = opened(tiny_model, options=ONE)
     trt.faults["enqueue"] = 1
     with pytest.raises(
-        DeviceError, match=r"refuses its work for 1 windows of 32 px.*not permitted"
+        DeviceError, match=r"refuses its work for 1 windows of 32x32 px.*not permitted"
     ):
         engine.run(pictures(1, 32))
     assert engine.run(pictures(1, 32)).std() > 5
@@ -297,5 +297,5 @@ def test_stand_in_a_trained_network_is_held_against_bicubic(trt: State, tmp_path
     opened(tmp_path / "m", "fp32", ONE).close()
     trt.faults["wrong picture"] = lambda _: "inverted"
     (next((tmp_path / "cache" / "idrn_trt" / "plans").glob("*.plan"))).unlink()
-    with pytest.raises(ModelError, match=r"grey levels from bicubic.*1 windows of 32 px"):
+    with pytest.raises(ModelError, match=r"grey levels from bicubic.*1 windows of 32x32 px"):
         opened(tmp_path / "m", "fp32", ONE)

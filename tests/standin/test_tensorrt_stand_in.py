@@ -34,8 +34,9 @@ def test_stand_in_pictures_are_those_of_the_same_file(
     kind = {"int8": "int8-trt"}.get(precision, precision)
     session = _session(model.read(kind))
     engine = opened(tiny_model, precision)
-    for side, count in ((32, 1), (32, 3), (48, 4), (48, 1), (32, 4)):
-        batch = pictures(count, side, seed=count)
+    square, upright = (32, 32), (48, 40)
+    for window, count in ((square, 1), (square, 3), (upright, 4), (upright, 1), (square, 4)):
+        batch = pictures(count, *window, seed=count)
         lr = batch.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
         sr = np.rint(np.clip(session.run(None, {"lr": lr})[0] * 255, 0, 255))
         difference = engine.run(batch).astype(int) - sr.transpose(0, 2, 3, 1)
@@ -57,7 +58,7 @@ def test_stand_in_first_opening_builds_in_order(
     assert places == sorted(places)
     assert ("create_network", 1) in trt.calls  # strongly typed
     shapes = [call[2:] for call in trt.calls if call[0] == "set_shape"]
-    sizes = [(1, 32, 32, 3), (4, 32, 32, 3), (1, 48, 48, 3), (4, 48, 48, 3)]
+    sizes = [(1, 32, 32, 3), (4, 32, 32, 3), (1, 48, 40, 3), (4, 48, 40, 3)]
     assert shapes == [(size,) * 3 for size in sizes]
     contexts = [c for c in trt.calls if c[0] == "create_execution_context"]
     assert contexts == [("create_execution_context", "USER_MANAGED")] * 4
@@ -89,26 +90,27 @@ def test_stand_in_engine_takes_what_build_was_last_told(trt: State, tiny_model: 
     from idrn_trt.engines._trt_profiles import choose_options
 
     model = find_model(tiny_model)
-    options = BuildOptions(profiles=make_profiles((48,), (2,)))
+    options = BuildOptions(profiles=make_profiles(((48, 40),), (2,)))
     assert choose_options(model.files["fp16"].sha256, "fp16", options)
     engine = open_engine(model, engine="tensorrt", precision="fp16")
-    assert (engine.spec.windows, engine.spec.max_batch) == (((48, 48),), 2)
+    assert (engine.spec.windows, engine.spec.max_batch) == (((48, 40),), 2)
     engine.close()
 
 
 @pytest.mark.parametrize(
-    ("side", "count", "batch"), [(32, 1, 1), (32, 2, 4), (32, 4, 4), (48, 1, 1), (48, 3, 4)]
+    ("window", "count", "batch"),
+    [((32, 32), 1, 1), ((32, 32), 2, 4), ((32, 32), 4, 4), ((48, 40), 1, 1), ((48, 40), 3, 4)],
 )
 def test_stand_in_profile_is_the_smallest_that_holds_the_call(
-    trt: State, driver: Driver, tiny_model: Path, side: int, count: int, batch: int
+    trt: State, driver: Driver, tiny_model: Path, window: tuple[int, int], count: int, batch: int
 ) -> None:
     """A call runs the graph of the smallest batch that holds it, with that batch's memory."""
     engine = opened(tiny_model)
-    shape = engine.shape(side, count)
-    assert (shape.profile.window_px, shape.profile.batch) == (side, batch)
+    shape = engine.shape(window, count)
+    assert (shape.profile.window, shape.profile.batch) == (window, batch)
     shape.source.host[:] = 0
-    result = engine.run(pictures(count, side))
-    np.testing.assert_array_equal(shape.source.host[:count], pictures(count, side))
+    result = engine.run(pictures(count, *window))
+    np.testing.assert_array_equal(shape.source.host[:count], pictures(count, *window))
     assert np.shares_memory(result, shape.result.host)
     engine.close()
 
@@ -116,12 +118,12 @@ def test_stand_in_profile_is_the_smallest_that_holds_the_call(
 def test_stand_in_limits_are_named(trt: State, tiny_model: Path) -> None:
     """A window or batch that the plan was not built for is refused with what it takes."""
     engine = opened(tiny_model)
-    with pytest.raises(EngineMismatch, match=r"32x32, 48x48, got 64x64"):
+    with pytest.raises(EngineMismatch, match=r"32x32, 48x40, got 64x64"):
         engine.run(pictures(1, 64))
     with pytest.raises(EngineMismatch, match=r"1 to 4 windows a call, got 5"):
         engine.run(pictures(5, 32))
-    with pytest.raises(EngineMismatch, match=r"32x32, 48x48, got 32x48"):
-        engine.run(np.zeros((1, 32, 48, 3), np.uint8))
+    with pytest.raises(EngineMismatch, match=r"32x32, 48x40, got 40x48"):
+        engine.run(pictures(1, 40, 48))
     assert engine.run(pictures(1, 32)).shape == (1, 128, 128, 3)
     engine.close()
 
@@ -133,9 +135,9 @@ def test_stand_in_a_call_is_one_launch_one_wait_and_no_allocation(
     engine = opened(tiny_model)
     made, before = driver.counts(*MADE), driver.counts("launches", "waits", "used")
     trt.reset()
-    calls = [(side, count) for side in (32, 48) for count in (1, 2, 3, 4)] * 3
-    for side, count in calls:
-        engine.run(pictures(count, side))
+    calls = [(window, count) for window in ((32, 32), (48, 40)) for count in (1, 2, 3, 4)] * 3
+    for window, count in calls:
+        engine.run(pictures(count, *window))
     driver_calls = driver.calls()
     assert driver.counts(*MADE) == made
     after = driver.counts("launches", "waits", "used")
@@ -240,7 +242,7 @@ def test_stand_in_close_is_idempotent_and_final(
     np.testing.assert_array_equal(result, kept)
     for call in (
         lambda: engine.run(pictures(1, 32)),
-        lambda: engine.times_ms(32, 1, 1, graph=True, copies=True),
+        lambda: engine.times_ms((32, 32), 1, 1, graph=True, copies=True),
     ):
         with pytest.raises(DeviceError, match="closed"):
             call()
@@ -252,7 +254,7 @@ def test_stand_in_threads(trt: State, driver: Driver, tiny_model: Path) -> None:
     box: list[Any] = []
     _in_thread(lambda: box.append(opened(tiny_model)))
     engine = box[0]
-    batches = [pictures(1 + seed % 4, 32, seed) for seed in range(4)]
+    batches = [pictures(1 + seed % 4, 32, seed=seed) for seed in range(4)]
     expected = [engine.run(batch).copy() for batch in batches]
     wrong: list[int] = []
 
@@ -308,7 +310,7 @@ def test_stand_in_times_of_a_shape(trt: State, driver: Driver, tiny_model: Path)
     for graph, copies, events in itertools.product((True, False), repeat=3):
         trt.reset()
         driver.reset()
-        times = engine.times_ms(32, 1, 5, graph=graph, copies=copies, events=events)
+        times = engine.times_ms((32, 32), 1, 5, graph=graph, copies=copies, events=events)
         assert len(times) == 5
         assert min(times) > 0
         calls = driver.calls()
@@ -326,7 +328,7 @@ def test_stand_in_plan_by_device_events(trt: State, driver: Driver, tiny_model: 
     from idrn_trt.engines._trt_profiles import choose_options
 
     model = find_model(tiny_model)
-    profiles = make_profiles((32,), (1, checks.PICTURES))
+    profiles = make_profiles(((32, 32),), (1, checks.PICTURES))
     choose_options(model.files["fp16"].sha256, "fp16", BuildOptions(profiles=profiles))
     options = BenchOptions(engines=("tensorrt",), precisions=("fp16",))
     [case] = cases.engine_cases([model], options, 1)

@@ -24,7 +24,7 @@ def test_one_face_is_followed_and_its_window_is_still(test_data: Path) -> None:
     assert all(len(result.faces) == 1 for result in found)
     faces = [result.faces[0] for result in found]
     assert {face.track for face in faces} == {1}
-    assert len({face.window.side for face in faces}) <= 2
+    assert len({face.window.shape for face in faces}) <= 2
     assert len({face.window for face in faces}) < len(faces) / 4
 
 

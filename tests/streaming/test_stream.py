@@ -14,7 +14,7 @@ from players import WAIT_S, Endless, Flaky, Kept, Played, Silent, Spots, picture
 
 from idrn_trt.engines import open_engine
 from idrn_trt.errors import DeviceError, OptionError, SinkError, SourceError
-from idrn_trt.faces.window import WINDOW_SIDES_PX
+from idrn_trt.faces.window import WINDOW_SHAPES_PX
 from idrn_trt.streaming import backoff
 from idrn_trt.streaming.options import StreamOptions
 from idrn_trt.streaming.stream import Stream, stream
@@ -70,7 +70,7 @@ def test_a_result_tells_all(spots: Upscaler) -> None:
     assert result.picture.shape == (240, 320, 3)
     (face,) = result.faces
     assert face.track == 1
-    assert face.sr.shape == (4 * face.window.side, 4 * face.window.side, 3)
+    assert face.sr.shape == (4 * face.window.h, 4 * face.window.w, 3)
     assert face.reused
     assert set(result.times_ms) == {"detect", "window", "engine", "paste"}
 
@@ -272,7 +272,7 @@ def test_a_file_in_real_time_is_dropped_like_a_camera(faceless: Upscaler) -> Non
 
 
 def test_faces_of_all_sources_are_one_engine_call(spots: Upscaler) -> None:
-    """Windows of one side from three cameras are run as one batch."""
+    """Windows of one shape from three cameras are run as one batch."""
     calls: list[int] = []
     run = spots.engine.run
 
@@ -301,9 +301,9 @@ def test_nothing_is_compiled_once_a_camera_plays(tiny_model: Path) -> None:
     upscaler = Upscaler(engine=engine, detector=Spots(), frame_scale=1)
     for _ in stream(Watching([picture(1)]), upscaler=upscaler):
         break
-    for side in WINDOW_SIDES_PX:
+    for shape in WINDOW_SHAPES_PX:
         for count in (1, 2, 5, 15):
-            engine.run(np.zeros((count, side, side, 3), np.uint8))
+            engine.run(np.zeros((count, *shape, 3), np.uint8))
     assert compiled == [set(engine._graphs)]  # type: ignore[attr-defined]
     engine.close()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from idrn_trt.engines._trt_profiles import Profile
 from idrn_trt.errors import ModelError
 from idrn_trt.toolchain.layers import layers_text, read_layers
 
@@ -78,8 +79,12 @@ def test_profiles_are_told_apart_by_their_layers_names() -> None:
     first, second = read_layers(described, 2)
     assert (first.count, first.reformats) == (2, 0)
     assert (second.count, second.reformats) == (3, 1)
-    table = layers_text([(32, 1), (32, 4)], [first, second])
+    table = layers_text([Profile(48, 40, 1), Profile(48, 40, 4)], [first, second])
     assert table.splitlines()[0].split()[:3] == ["window", "px", "batch"]
+    assert [line.split()[:2] for line in table.splitlines()[-2:]] == [
+        ["40x48", "1"],
+        ["40x48", "4"],
+    ]
     assert "1 fp16, 1 int8" in table
 
 

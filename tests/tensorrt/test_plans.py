@@ -21,7 +21,7 @@ GPU = Gpu("NVIDIA GeForce GTX 1660", (7, 5), 13000, 13)
 KEY = PlanKey(
     onnx_sha256="0" * 64,
     precision="fp16",
-    profiles=((32, 1), (32, 4)),
+    profiles=((48, 40, 1), (48, 40, 4)),
     tensorrt="11.4.0.106",
     gpu=GPU,
     level=3,
@@ -70,8 +70,10 @@ def test_a_plan_is_built_once(folder: Path) -> None:
     [
         {"onnx_sha256": "1" * 64},
         {"precision": "int8"},
-        {"profiles": ((32, 1),)},
-        {"profiles": ((32, 4), (32, 1))},
+        {"profiles": ((48, 40, 1),)},
+        {"profiles": ((48, 40, 4), (48, 40, 1))},
+        {"profiles": ((40, 48, 1), (40, 48, 4))},
+        {"profiles": ((48, 1), (48, 4))},  # as releases with square windows had them
         {"level": 5},
         {"workspace_mib": 512},
         {"flags": ("STRONGLY_TYPED", "VERSION_COMPATIBLE")},

@@ -38,7 +38,7 @@ def face(track: int = 1, sharpness: float = 100.0, level: int = 90) -> TrackedFa
     lr = np.full((32, 32, 3), level, np.uint8)
     sr = np.full((128, 128, 3), level, np.uint8)
     box = Box(10.25, 12.0, 20.0, 20.0)
-    return TrackedFace(box, 0.9, Window(4, 6, 32), lr, sr, track, sharpness, reused=False)
+    return TrackedFace(box, 0.9, Window(4, 6, 32, 32), lr, sr, track, sharpness, reused=False)
 
 
 def result(number: int = 0, *faces: TrackedFace, **changes: Any) -> StreamResult:

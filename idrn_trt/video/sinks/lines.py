@@ -49,7 +49,7 @@ def frame_entry(result: StreamResult) -> dict[str, Any]:
                 "box": [round(v, 2) for v in (face.box.x, face.box.y, face.box.w, face.box.h)],
                 "score": round(face.score, 4),
                 "sharpness": round(face.sharpness, 1),
-                "window": [face.window.x, face.window.y, face.window.side],
+                "window": [face.window.x, face.window.y, face.window.w, face.window.h],
                 "reused": face.reused,
             }
             for face in result.faces

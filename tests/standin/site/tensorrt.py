@@ -12,7 +12,7 @@ from idrn_trt.engines import _trt_profiles
 trt_standin._driver = sitecustomize.DRIVER
 defaults = _trt_profiles.BuildOptions.__init__.__kwdefaults__
 defaults["profiles"] = (
-    *_trt_profiles.make_profiles((32,), (1, 16)),
-    *_trt_profiles.make_profiles((48,), (4,)),
+    *_trt_profiles.make_profiles(((32, 32),), (1, 16)),
+    *_trt_profiles.make_profiles(((48, 40),), (4,)),
 )
 sys.modules[__name__] = trt_standin
