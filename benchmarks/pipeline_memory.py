@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from idrn_trt.engines.base import Engine
 from idrn_trt.faces.window import WINDOW_SHAPES_PX
+from idrn_trt.memory import give_frames_back
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.video.options import VideoOptions
 from idrn_trt.video.pipeline import FrameDone, upscale_clip
@@ -33,6 +34,7 @@ def memory_rows(clip: Path, engine: Engine, threads: int, count: int) -> Iterato
     Written is Matroska: an MP4 keeps an entry for each frame until it is finished, 2 MB in all.
     """
     seen_mib: list[float] = []
+    give_frames_back()  # as the program does
     for shape, number in itertools.product(WINDOW_SHAPES_PX, (1, 2)):  # one face, now and then two
         engine.run(np.zeros((number, *shape, 3), np.uint8))
     with tempfile.TemporaryDirectory() as folder:

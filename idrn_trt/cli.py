@@ -29,6 +29,7 @@ from idrn_trt.commands import (
     upscale,
 )
 from idrn_trt.errors import IdrnError, OptionError
+from idrn_trt.memory import give_frames_back
 
 VERBS = (
     upscale, stream, doctor, models, bench, data, train, train_detector, evaluate, export, quantise, build,
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     _take_any_letter()
+    give_frames_back()
     args = build_parser().parse_args(argv)
     try:
         code: int = args.run(args)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -195,6 +198,54 @@ def test_pictures_are_sent_on(scheme: str, rtsp_server: RtspServer, faceless: Up
         with listening, sender:
             wait_until(lambda: len(received.results) > 5, "what was sent")
     assert abs(float(np.mean(received.results[-1].frame)) - 100) < 3
+
+
+# Takes one call and prints width, height and mean level of each picture.
+RTMP_SERVER = """
+import sys, av
+with av.open(sys.argv[1], options={"listen": "1"}, timeout=(60, 60)) as server:
+    try:
+        for frame in server.decode(video=0):
+            print(frame.width, frame.height, frame.to_ndarray(format="rgb24").mean())
+    except av.FFmpegError:
+        pass  # the caller hung up
+"""
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listened_at(port: int) -> bool:
+    """Whether somebody waits there, without calling: FFmpeg's server takes one call only."""
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return any(
+        line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in lines
+    )
+
+
+def test_pictures_are_sent_by_rtmp(faceless: Upscaler) -> None:
+    """A server that listens for RTMP gets the stream as H.264."""
+    port = free_port()
+    url = f"rtmp://127.0.0.1:{port}/live/in"
+    # A process of its own: PyAV holds the interpreter's lock while it waits for a call.
+    server = subprocess.Popen(
+        [sys.executable, "-c", RTMP_SERVER, url], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(lambda: listened_at(port), "a server")
+        source = Played([picture(100, 320, 240)] * 40)
+        stats = Stream([source], [Push(url)], upscaler=faceless).run()
+        received = [line.split() for line in server.communicate(timeout=WAIT_S)[0].splitlines()]
+    finally:
+        server.kill()
+    assert stats.sinks[0].written == 40
+    assert len(received) > 30
+    assert all(line[:2] == ["320", "240"] for line in received)
+    assert abs(float(received[-1][2]) - 100) < 3
 
 
 def test_a_server_that_goes_away_is_sent_to_again(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import io
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -154,14 +157,23 @@ class Mjpeg(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
+@contextlib.contextmanager
+def serving(camera: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+    """The port at which such a camera answers."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), camera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture
 def mjpeg() -> Iterator[int]:
     """The port of an MJPEG camera."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mjpeg)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
+    with serving(Mjpeg) as port:
+        yield port
 
 
 def test_mjpeg_by_http(mjpeg: int) -> None:
@@ -173,6 +185,36 @@ def test_mjpeg_by_http(mjpeg: int) -> None:
     assert len(levels) > 15
     assert levels == sorted(levels)
     assert abs(levels[-1] - 8 * 29) <= 1
+
+
+def test_mpeg_ts_by_http(tmp_path: Path) -> None:
+    """Frames come with their own times, from a key frame on."""
+    pictures = [picture(k, 320, 240) for k in range(200)]
+    clip = Clip(tmp_path / "a.ts", pictures, options={"g": "10", "bf": "0"}).make()
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """The clip's packets, slowly, until the listener hangs up."""
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp2t")
+            self.end_headers()
+            data = clip.read_bytes()
+            with contextlib.suppress(OSError):
+                for start in range(0, len(data), 20 * 188):
+                    self.wfile.write(data[start : start + 20 * 188])
+                    time.sleep(0.02)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with serving(Camera) as port:
+        source = open_source(f"http://127.0.0.1:{port}/live.ts", VideoOptions(threads=1))
+        found = list(itertools.islice(frames(source), 40))
+        source.close()
+    assert {frame.rgb.shape for frame in found} == {(240, 320, 3)}
+    times = [frame.time for frame in found if frame.time is not None]
+    assert len(times) == 40
+    assert {later - earlier for earlier, later in itertools.pairwise(times)} == {Fraction(1, 25)}
 
 
 def test_no_server_no_address_no_video(mjpeg: int) -> None:
