@@ -7,7 +7,8 @@ DIR holds video/*.mkv: 640x480 at 30 frames/s with one face of 50 to 70 px. In o
 as soon as it is measured:
 
 - paced: clips played at their own pace as cameras (four at 10 frames/s: every third frame), frames dropped
-  where they come too fast: the share that is lost, and how old a frame is (95th percentile) once it is at the null sink.
+  where they come too fast: the share that is lost, and how old a frame is (95th percentile) once it is at
+  the null sink.
 - appears: how long after a face of 24 px comes up somewhere in a scene of 1920x1080 it is found.
 - overhead: processor time of a whole stream beside its parts run bare, each over the same frames.
 - still: one frame of a clip with noise of sigma 2 anew each time: how often the engine runs, and without
