@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline_report import check_format, figures, versions
+from pipeline_report import RATIOS, check_format, figures, versions
 
 KIND = "idrn_trt native report"
 FORMAT = 1
@@ -19,9 +19,9 @@ def check(document: Mapping[str, Any]) -> None:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The result below a heading of the caller's own."""
-    void = "\n\nVoid: the control varied by more than a tenth." if document["void"] else ""
     return (
         f"The C library and the GStreamer element, by `python benchmarks/native.py`: {document['model']} in "
         f"int8, {document['threads']} threads of {document['machine']['model']}, {document['date']}, "
-        f"{versions(document)}; control spread {document['control_spread']:.0%}.{void}\n\n{figures(document)}"
+        f"{versions(document)}; control spread {document['control_spread']:.0%}. {RATIOS}\n\n"
+        f"{figures(document)}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,10 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pipeline_known import Known, Recorded
+from pipeline_ratio import ratio_row
 from pipeline_report import row
 
 from idrn_trt.bench.end_to_end import frame_with_faces
-from idrn_trt.bench.measure import CONTROL, Case, Interrupted, Samples, interleave
+from idrn_trt.bench.measure import CONTROL, Case, Samples, interleave
 from idrn_trt.engines.base import Engine
 from idrn_trt.upscaler import Upscaler
 from idrn_trt.video.colour import FromRgb, ToRgb, colour_of, output_colour
@@ -30,33 +32,25 @@ SHOWN_PX = ((480, 270), (640, 360))
 MANY = 20
 # A face does not stand still: it is put back at another place each time, this many pixels on.
 STEP_PX = 7
+# At most: an interval of a median wants some dozens.
+ROUNDS = 60
 
 
-def measure(engine: Engine, threads: int, rounds: int, budget_s: float) -> dict[str, Samples]:
-    """Times of the parts, in turns. Ctrl-C ends it with what was measured, where that is everything once."""
-    cases = {**sheet_cases(engine), **crowd_cases(engine)}
+def measured(
+    engine: Engine, threads: int, seconds: float
+) -> Iterator[tuple[dict[str, Any], float]]:
+    """Row by row, and how much the control varied meanwhile; each row's cases take turns by themselves.
+
+    seconds: for all of it, most of them for the row of many faces, whose calls are the longest.
+    """
+    turns = partial(interleave, threads=threads)
+    taken = turns(sheet_cases(engine), rounds=12, budget_s=seconds / 10)
+    yield sheet_row(taken), taken[CONTROL].spread
     for size in SHOWN_PX:
-        cases |= compositing_cases(engine, size)
-    try:
-        return interleave(cases, rounds=rounds, threads=threads, budget_s=budget_s)
-    except Interrupted as interrupted:
-        if len(interrupted.samples) <= len(cases):
-            raise
-        return interrupted.samples
-
-
-def rows(taken: dict[str, Samples]) -> list[dict[str, Any]]:
-    """The report's lines."""
-    return [
-        sheet_row(taken),
-        *(compositing_row(taken, size) for size in SHOWN_PX),
-        crowd_row(taken),
-    ]
-
-
-def control_spread(taken: dict[str, Samples]) -> float:
-    """How much the machine's own speed varied meanwhile."""
-    return taken[CONTROL].spread
+        taken = turns(compositing_cases(engine, size), rounds=ROUNDS, budget_s=seconds / 5)
+        yield compositing_row(taken, size), taken[CONTROL].spread
+    taken = turns(crowd_cases(engine), rounds=ROUNDS, budget_s=seconds / 2)
+    yield crowd_row(taken), taken[CONTROL].spread
 
 
 def sheet_cases(engine: Engine) -> dict[str, Case]:
@@ -126,10 +120,11 @@ def name_of(what: str, size: tuple[int, int]) -> str:
 
 def compositing_row(taken: dict[str, Samples], size: tuple[int, int]) -> dict[str, Any]:
     """Both against each other."""
-    compose, plain = (taken[name_of(what, size)].p50 for what in ("compose", "resize"))
-    return row(
+    compose, plain = (taken[name_of(what, size)] for what in ("compose", "resize"))
+    return ratio_row(
         f"--view frame, {size[0]}x{size[1]} shown at 1920x1080: compositing against one cv2.resize",
-        compose / plain, "x", 1.15, compositing_ms=round(compose, 4), resize_ms=round(plain, 4),
+        compose.blocks / plain.blocks, 1.15,
+        compositing_ms=round(compose.p50, 4), resize_ms=round(plain.p50, 4),
     )  # fmt: skip
 
 
@@ -144,9 +139,10 @@ def crowd_cases(engine: Engine) -> dict[str, Case]:
 
 def crowd_row(taken: dict[str, Samples]) -> dict[str, Any]:
     """What a face adds to a frame without any."""
-    none = taken["0 faces"].p50
-    first, each = taken["1 faces"].p50 - none, (taken[f"{MANY} faces"].p50 - none) / MANY
-    return row(
-        f"{MANY} faces in a frame: time a face against one face", each / first, "x", 0.95,
-        one_face_ms=round(first, 4), **{f"each_of_{MANY}_ms": round(each, 4)},
+    none, one, many = (taken[f"{n} faces"].blocks for n in (0, 1, MANY))
+    first, each = one - none, (many - none) / MANY
+    return ratio_row(
+        f"{MANY} faces in a frame: time a face against one face", each / first, 0.95,
+        one_face_ms=round(float(np.median(first)), 4),
+        **{f"each_of_{MANY}_ms": round(float(np.median(each)), 4)},
     )  # fmt: skip

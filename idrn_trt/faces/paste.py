@@ -14,10 +14,13 @@ pixels (resample.py). The feather's strength is always resized so.
 
 Fading is whole numbers throughout, so that it is the same, byte for byte, in any language. Each axis has
 a strength of 0 to OPAQUE = 256 for each output pixel (_strength, and resample_line at another scale). With
-// rounding down, a pixel of strengths r and c, and b beneath a face's f, becomes
+// rounding down and round() to the nearest whole number, halves to the even one, a pixel of strengths r and
+c, and b beneath a face's f, becomes
 
     a = (r * c + 128) // 256
-    (b * (256 - a) + f * a + 128) // 256
+    round((b * (256 - a) + f * a) / 256)
+
+which is cv2.blendLinear: its sums, in float32, are below 2^24 and so exact, and it divides by 256.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -47,10 +51,10 @@ from idrn_trt.types import Window
 
 UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
+Float32 = npt.NDArray[np.float32]
 
-# Alpha of a face shown at full strength; 8 bits, so that a blend fits into 16.
+# Alpha of a face shown at full strength.
 OPAQUE = 256
-_HALF = np.uint16(OPAQUE // 2)
 
 
 def feather_px(length: int) -> int:
@@ -90,9 +94,7 @@ def paste(out: UInt8, window: Window, sr: UInt8, scale: int, in_size: tuple[int,
     rows, top = _axis(window.y, window.h, scale, in_size[1], out.shape[0])
     if columns.count == 0 or rows.count == 0:
         return
-    # Three channels side by side in one line: numpy's inner loops are then long.
-    lines = out.reshape(out.shape[0], -1)
-    target = lines[top : top + rows.count, 3 * left : 3 * (left + columns.count)]
+    target = out[top : top + rows.count, left : left + columns.count]
     _blend(target, _face(sr, rows, columns), _fade(rows, columns))
 
 
@@ -166,10 +168,10 @@ def _strength(start: int, length: int, scale: int, size_in: int) -> Ints:
 
 
 def _face(sr: UInt8, rows: _Axis, columns: _Axis) -> UInt8:
-    """The shown part at output scale, uint8 (rows.count, 3 * columns.count)."""
+    """The shown part at output scale, uint8 (rows.count, columns.count, 3)."""
     if rows.part is not None and columns.part is not None:
-        return shrink(sr, rows.part, columns.part).reshape(rows.count, -1)
-    return resample(sr, *_bands(rows, columns))
+        return shrink(sr, rows.part, columns.part)
+    return resample(sr, *_bands(rows, columns)).reshape(rows.count, columns.count, 3)
 
 
 # Kept few: those of a large face are up to 600 KB.
@@ -180,29 +182,30 @@ def _bands(rows: _Axis, columns: _Axis) -> tuple[Bands, Bands]:
 
 @dataclass(frozen=True, slots=True)
 class _Fade:
-    """The rectangle at full strength in a shown part, and the four strips around it.
+    """The rectangle at full strength in a shown part, and the strips around it, where there are any.
 
-    Of each strip: where it is, and the strength, 0..OPAQUE, of what is beneath and of the face. Places
-    count values, three a pixel.
+    Of each strip: where it is, and the strength, 0..OPAQUE, of what is beneath and of the face.
     """
 
     full: tuple[slice, slice]
-    strips: list[tuple[tuple[slice, slice], UInt16, UInt16]]
+    strips: list[tuple[tuple[slice, slice], Float32, Float32]]
 
 
-# Kept few: that of a large face is 700 KB.
+# Kept few: that of a large face is 500 KB.
 @lru_cache(maxsize=16)
 def _fade(rows: _Axis, columns: _Axis) -> _Fade:
-    (top, bottom), (left, right) = rows.full, (3 * columns.full[0], 3 * columns.full[1])
-    every, middle = slice(0, 3 * columns.count), slice(top, bottom)
+    (top, bottom), (left, right) = rows.full, columns.full
+    every, middle = slice(0, columns.count), slice(top, bottom)
     places = [
         (slice(0, top), every), (slice(bottom, rows.count), every),
-        (middle, slice(0, left)), (middle, slice(right, 3 * columns.count)),
+        (middle, slice(0, left)), (middle, slice(right, columns.count)),
     ]  # fmt: skip
-    product = rows.alpha[:, None].astype(np.uint32) * np.repeat(columns.alpha, 3)
-    alpha = ((product + OPAQUE // 2) // OPAQUE).astype(np.uint16)
+    product = rows.alpha[:, None].astype(np.uint32) * columns.alpha
+    alpha = ((product + OPAQUE // 2) // OPAQUE).astype(np.float32)
     # Copies: their values lie side by side.
-    strips = [(place, OPAQUE - alpha[place], alpha[place].copy()) for place in places]
+    strips = [
+        (place, OPAQUE - alpha[place], alpha[place].copy()) for place in places if alpha[place].size
+    ]
     return _Fade((middle, slice(left, right)), strips)
 
 
@@ -210,16 +213,7 @@ def _blend(target: UInt8, face: UInt8, fade: _Fade) -> None:
     """Copy what is at full strength; mix the strips."""
     target[fade.full] = face[fade.full]
     for place, beneath, above in fade.strips:
-        part = target[place]
-        mixed = part.astype(np.uint16)
-        mixed *= beneath
-        over = face[place].astype(np.uint16)
-        over *= above
-        # At most 255 * 256 + 128, which fits 16 bits.
-        mixed += over
-        mixed += _HALF
-        mixed >>= 8
-        part[...] = mixed
+        target[place] = cv2.blendLinear(target[place], face[place], beneath, above)
 
 
 def _check(out: UInt8, window: Window, sr: UInt8, scale: int) -> None:

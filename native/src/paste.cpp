@@ -125,8 +125,9 @@ void Paster::blend(const idrn_image &out, int64_t which, const uint8_t *face) co
             const uint32_t alpha = (down * columns_.alpha[i] + FULL / 2) / FULL;
             for (size_t c = 0; c < 3; ++c) {
                 uint8_t &under = line[i * step + (c == 1 ? 1 : c == 0 ? red : 2 - red)];
-                under = static_cast<uint8_t>((under * (FULL - alpha) + face[i * 3 + c] * alpha + FULL / 2) /
-                                             FULL);
+                const uint32_t sum = under * (FULL - alpha) + face[i * 3 + c] * alpha;
+                // To the nearest, halves to the even one.
+                under = static_cast<uint8_t>((sum + FULL / 2 - 1 + sum / FULL % 2) / FULL);
             }
         }
     };

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from idrn_trt.bench.document import dumps
@@ -187,3 +188,32 @@ def test_a_readme_without_a_place_is_refused(tables: ModuleType) -> None:
     """Without the markers nothing is guessed."""
     with pytest.raises(ValueError, match="no place for the table"):
         tables.with_table("# A document\n", "speed", "| table |\n")
+
+
+@pytest.mark.usefixtures("tables")  # which finds the benchmarks' own modules
+def test_a_ratio_is_that_of_each_round() -> None:
+    """A machine that is slowed down by turns leaves it as it is; two rounds in three decide."""
+    ratios = importlib.import_module("pipeline_ratio")
+    slowed = np.random.default_rng(1).uniform(1, 2, 40)
+    line = ratios.ratio_row("a over b", (1.2 * slowed) / slowed, 1.15, b_ms=1.5)
+    assert (line["figure"], line["interval"]) == (1.2, [1.2, 1.2])
+    assert line["parts"] == {"b ms": 1.5, "rounds": 40}
+    mixed = ratios.ratio_row("a over b", np.array([0.9, 1.0, 1.1] * 20), 1.15)
+    assert mixed["figure"] == 1.0
+    assert 0.9 <= mixed["interval"][0] <= 1.0 <= mixed["interval"][1] <= 1.1
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize(
+    ("interval", "reached"),
+    [([1.10, 1.14], "yes"), ([1.16, 1.20], "no"), ([1.13, 1.17], "not certain"), (None, "yes")],
+)
+def test_nothing_is_claimed_of_a_figure_within_its_interval(
+    interval: list[float] | None, reached: str
+) -> None:
+    """Reached or not is said where the whole interval lies on one side of what was asked for."""
+    report = importlib.import_module("pipeline_report")
+    row = report.row("a over b", 1.1, "x", 1.15) | ({"interval": interval} if interval else {})
+    (cells,) = report.cells({"rows": [row]})
+    assert cells[2:] == ("<= 1.15 x", reached)
+    assert ("1.13 to 1.17" in cells[1]) == (interval == [1.13, 1.17])

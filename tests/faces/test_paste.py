@@ -275,8 +275,18 @@ def test_the_blend_is_its_definition() -> None:
     alpha = ((strengths[0][:, None] * strengths[1] + 128) // 256)[..., None]
     want = beneath.astype(int)
     place = np.s_[2 * window.y : 2 * window.y + 128, 2 * window.x : 2 * window.x + 96]
-    want[place] = (want[place] * (256 - alpha) + face * alpha + 128) // 256
+    want[place] = np.rint((want[place] * (256 - alpha) + face * alpha) / 256)
     assert np.array_equal(out, want)
+
+
+def test_opencv_blends_as_defined() -> None:
+    """Any two levels at any strength are mixed by cv2.blendLinear as the module's first lines say."""
+    face = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 256, 0).repeat(3, 2)
+    beneath = face.transpose(1, 0, 2).copy()
+    for strength in range(257):
+        above = np.full((256, 256), strength, np.float32)
+        want = np.rint((beneath * (256.0 - strength) + face * float(strength)) / 256)
+        assert np.array_equal(cv2.blendLinear(beneath, face, 256 - above, above), want)
 
 
 def test_pasting_twice_shows_the_face_in_the_same_place() -> None:
