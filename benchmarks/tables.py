@@ -3,6 +3,9 @@
     python benchmarks/tables.py           write both
     python benchmarks/tables.py --check   exit 1 when either differs from what the reports say
 
+The README's PSNR is that of the models' files as they are, as benchmarks/cards.py recorded it (models.json):
+weights may be younger than times, which do not depend on them.
+
 A report is what `idrn-trt bench`, benchmarks/pipeline.py, native.py, gpu.py, stream.py and
 detection_targets.py and those of benchmarks/paper/ write with --json; other JSON files there are none of
 this script's.
@@ -90,8 +93,11 @@ def results(found: dict[str, dict[str, dict[str, Any]]]) -> str:
     return head + ("\n".join(parts) or NOTHING)
 
 
-def speed_table(found: dict[str, dict[str, Any]]) -> str:
-    """The README's first table, each engine's fastest precision, and where it was measured."""
+def speed_table(found: dict[str, dict[str, Any]], recorded: dict[str, Any]) -> str:
+    """The README's first table, each engine's fastest precision, and where it was measured.
+
+    recorded: the models of models.json.
+    """
     chosen = next((r for r in found.values() if _for_readme(r)), None)
     if chosen is None:
         return NOTHING
@@ -105,7 +111,7 @@ def speed_table(found: dict[str, dict[str, Any]]) -> str:
         (
             row["model"], f"{row['engine']} {row['precision']}", f"{row['figures']['p50_ms']:.2f}",
             f"{row['figures']['p99_ms']:.2f}", f"{row['images_per_s']:.0f}",
-            _number(row.get("psnr_y_db")), _number(row.get("paper_ms")),
+            _number(_psnr_y_db(row, recorded)), _number(row.get("paper_ms")),
         )
         for row in rows
     ]  # fmt: skip
@@ -115,8 +121,37 @@ def speed_table(found: dict[str, dict[str, Any]]) -> str:
         f"{machine['model']} ({', '.join(machine['instruction_sets'])}), network alone, by "
         "`idrn-trt bench`. More in [benchmarks/RESULTS.md](benchmarks/RESULTS.md)."
     )
+    if any(_is_older(row, recorded) for row in rows):
+        where += (
+            " PSNR-Y is that of the models as they are now (`benchmarks/cards.py`); some were timed with "
+            "earlier weights, on which times do not depend."
+        )
     quoted = f"\n{headline(chosen)}.\n" if headline(chosen) else ""
     return f"{markdown_table(heads, cells)}\n{quoted}\n{where}\n"
+
+
+def _psnr_y_db(row: dict[str, Any], recorded: dict[str, Any]) -> float | None:
+    """Of the row's file as it is now, where that is recorded; else what the row itself says."""
+    measured_on = recorded.get(row["model"], {"on": {}})["on"]
+    means = measured_on.get(f"{row['precision']} {_README_CONDITIONS['window_px']} px")
+    return row.get("psnr_y_db") if means is None else float(means["all"]["psnr_y_db"])
+
+
+def _is_older(row: dict[str, Any], recorded: dict[str, Any]) -> bool:
+    """Whether the row was timed with a file that is none of the model's recorded ones."""
+    model = recorded.get(row["model"])
+    return model is not None and row.get("sha256") not in model["sha256"].values()
+
+
+def recorded_models(folder: Path) -> dict[str, Any]:
+    """Model -> sha256 of its files and what was measured with them. Raises SourceError when damaged."""
+    path = folder / "models.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_bytes())["models"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{path.name!r} is no record of benchmarks/cards.py: {error}") from error
 
 
 def detector_table(found: dict[str, dict[str, Any]]) -> str:
@@ -149,9 +184,11 @@ def with_table(document: str, part: str, table: str) -> str:
 
 def wanted(root: Path) -> dict[Path, str]:
     """Each generated document and what it should hold."""
-    found = reports(root / "benchmarks" / "results")
+    folder = root / "benchmarks" / "results"
+    found, models = reports(folder), recorded_models(folder)
     readme = root / "README.md"
-    text = with_table(readme.read_text(encoding="utf-8"), "speed", speed_table(found[bench.KIND]))
+    speed = speed_table(found[bench.KIND], models)
+    text = with_table(readme.read_text(encoding="utf-8"), "speed", speed)
     text = with_table(text, "detectors", detector_table(found[detection_report.KIND]))
     return {root / "benchmarks" / "RESULTS.md": results(found), readme: text}
 

@@ -56,12 +56,11 @@ def first_faces(source: str) -> list[FaceResult]:
 
 def sheet(faces: list[FaceResult]) -> Image.Image:
     """One row a face under the three titles; bicubic is Pillow's, like the figures in the README."""
-    cell = max(face.sr.shape[0] for face in faces)
-    pitch = cell + GAP_PX
-    page = Image.new("RGB", (3 * pitch - GAP_PX, TITLE_PX + len(faces) * pitch - GAP_PX), "white")
+    down, right = (max(face.sr.shape[axis] for face in faces) + GAP_PX for axis in (0, 1))
+    page = Image.new("RGB", (3 * right - GAP_PX, TITLE_PX + len(faces) * down - GAP_PX), "white")
     draw = ImageDraw.Draw(page)
     for column, title in enumerate(("before", "bicubic", "ours")):
-        draw.text((column * pitch + GAP_PX, GAP_PX), title, fill="black")
+        draw.text((column * right + GAP_PX, GAP_PX), title, fill="black")
     for row, face in enumerate(faces):
         ours = Image.fromarray(face.sr)
         before = Image.fromarray(face.lr)
@@ -71,7 +70,7 @@ def sheet(faces: list[FaceResult]) -> Image.Image:
             ours,
         )
         for column, picture in enumerate(pictures):
-            page.paste(picture, (column * pitch, TITLE_PX + row * pitch))
+            page.paste(picture, (column * right, TITLE_PX + row * down))
     return page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import struct
 import warnings
@@ -17,13 +18,27 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from idrn_trt.errors import OptionError, SinkError, SourceError
 from idrn_trt.files import replacing
+from idrn_trt.levels import (
+    GREY_MODES,
+    deep_levels,
+    float_levels,
+    is_deep_grey,
+    is_preview,
+    not_kept,
+)
 
 UInt8 = npt.NDArray[np.uint8]
 
 READ_SUFFIXES = frozenset(
     {
-        ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".gif",
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm",
+        ".pbm", ".pnm", ".gif",
     }
+)  # fmt: skip
+# What is read, whatever its file is called. Pillow knows more: of those, EPS is a program, which it has
+# Ghostscript run, ICO is decoded before its size is known, and the others are hardly met.
+_FORMATS = (
+    "JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000",
 )  # fmt: skip
 WRITE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif"})
 # What Pillow's decoders and encoders raise besides OSError, on hostile files and impossible sizes.
@@ -34,8 +49,16 @@ _CODEC_ERRORS = (
 # Formats that have no place for them; what a picture has of it is then dropped, and that is said.
 _WITHOUT_ALPHA = frozenset({".jpg", ".jpeg", ".bmp"})
 _WITHOUT_PROFILE = frozenset({".bmp"})
+# Greyscale is written as RGB, which a profile of greyscale does not fit.
+_WITHOUT_GREY = frozenset({".webp"})
+# Where an ICC profile names the colour space it is of.
+_PROFILE_SPACE = slice(16, 20)
+# What their encoders take, by Pillow's names.
+_MOST_SIDE_PX = {"JPEG": 65500, "WEBP": 16383}
 # An 8-bit RGB picture of this many pixels is 300 MB; --max-pixels raises it.
 DEFAULT_MAX_PIXELS = 100_000_000
+# Of a pipe, which is read whole. A file of DEFAULT_MAX_PIXELS in 16-bit RGBA, not compressed, is 800 MB.
+MOST_PIPE_BYTES = 1 << 30
 JPEG_QUALITY = 95
 
 
@@ -63,19 +86,33 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def read_image(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> UInt8:
+def read_image(path: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> UInt8:
     """The pixels of the picture at `path` alone, uint8 RGB (H, W, 3); see `read_picture`."""
     return read_picture(path, max_pixels).rgb
 
 
-def read_picture(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def read_picture(path: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """The picture at `path`, upright.
 
     The size is read from the header and checked before anything is decoded. Of an animation the first
     frame is taken; 16-bit values are scaled to 8; both are noted. Raises SourceError.
     """
-    with _as_source_errors(repr(str(path))), path.open("rb") as file:
-        return _picture(file, repr(str(path)), max_pixels)
+    name = repr(str(path))
+    with _as_source_errors(name), Path(path).open("rb") as file:
+        if file.seekable():
+            return _picture(file, name, max_pixels)
+        return parse_picture(read_pipe(file, name), name, max_pixels)
+
+
+def read_pipe(file: BinaryIO, name: str) -> bytes:
+    """All that comes through a pipe; name: what an error calls it. Raises SourceError for too much of it."""
+    data = file.read(MOST_PIPE_BYTES + 1)
+    if len(data) > MOST_PIPE_BYTES:
+        raise SourceError(
+            f"cannot read picture {name}: more than {MOST_PIPE_BYTES >> 20} MiB came through the pipe, "
+            "expected less: give a file"
+        )
+    return data
 
 
 def parse_picture(data: bytes, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
@@ -90,7 +127,8 @@ def _as_source_errors(name: str) -> Iterator[None]:
         yield
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise SourceError(
-            f"cannot read picture {name}: not a picture in a format known here"
+            f"cannot read picture {name}: not a picture in a format known here, or a rare kind of one. "
+            f"Known are {', '.join(_formats())}: convert it to one of them"
         ) from error
     except SourceError:
         raise
@@ -113,48 +151,45 @@ def _picture(file: BinaryIO, name: str, max_pixels: int) -> Picture:
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
-    with _own_pixel_limit(), Image.open(file) as picture:
+    with _own_pixel_limit(), Image.open(file, formats=_formats()) as picture:
         width, height = picture.size
         if width * height > max_pixels:
             raise SourceError(
                 f"picture {name} has {width}x{height} = {width * height:,} pixels, more than "
                 f"the limit of {max_pixels:,}: raise it with --max-pixels if you trust the file"
             )
-        notes = tuple(_not_kept(picture))
+        if is_preview(picture):
+            raise SourceError(
+                f"cannot read picture {name}: it begins with a preview, as a camera's raw file does. "
+                "Develop it into a TIFF or JPEG file first"
+            )
+        notes = tuple(not_kept(picture))
         profile = None if picture.mode == "CMYK" else picture.info.get("icc_profile")
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-        if upright.mode.startswith("I;16"):
-            # convert("RGB") would clip 16-bit values instead of scaling them.
-            grey = (np.asarray(upright).astype(np.uint32) * 255 + 32767) // 65535
-            upright = Image.fromarray(grey.astype(np.uint8))
+        if is_deep_grey(picture):
+            upright = deep_levels(upright)
+        elif upright.mode == "F":
+            upright, note = float_levels(upright)
+            notes += (note,)
         alpha = None
         if upright.has_transparency_data:
-            upright = upright.convert("LA" if upright.mode in _GREY else "RGBA")
+            upright = upright.convert("LA" if upright.mode in GREY_MODES else "RGBA")
             alpha = np.array(upright.getchannel("A"))
         return Picture(
             rgb=np.array(upright.convert("RGB")),
             alpha=alpha,
             profile=profile or None,
-            grey=upright.mode in {*_GREY, "I", "F"},
+            grey=upright.mode in {*GREY_MODES, "I"},
             notes=notes,
         )
 
 
-_GREY = frozenset({"1", "L", "LA", "La"})
-
-
-def _not_kept(picture: Image.Image) -> Iterator[str]:
-    """What of an opened, not yet decoded picture its result will not have."""
-    if getattr(picture, "n_frames", 1) > 1:
-        yield f"only the first of {picture.n_frames} frames is taken"  # type: ignore[attr-defined]  # of formats with frames
-    # Pillow reads 16 bits a channel into 8 where it has no mode of its own for them.
-    if picture.mode.startswith("I;16") or ";16" in str(getattr(picture, "tile", "")):
-        yield "16 bits a channel became 8"
-    if picture.mode in {"I", "F"}:
-        yield "values below 0 and above 255 were clipped"
-    if picture.mode == "CMYK":
-        yield "CMYK became RGB, without regard to a colour profile"
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of _FORMATS that this build of Pillow has."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 @contextlib.contextmanager
@@ -183,18 +218,19 @@ def check_writable_name(path: Path) -> None:
         )
 
 
-def write_image(path: Path, rgb: UInt8) -> None:
+def write_image(path: str | Path, rgb: UInt8) -> None:
     """Write uint8 RGB (H, W, 3) alone; see `write_picture`."""
     write_picture(path, Picture(rgb))
 
 
-def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
+def write_picture(path: str | Path, picture: Picture) -> tuple[str, ...]:
     """Write a picture to `path`, in the format its ending names, all at once.
 
     Missing folders are made. Returns what the format has no place for, one clause each. Raises
     OptionError for an unknown ending, SinkError when writing fails; an older file at `path` then stays
     as it was.
     """
+    path = Path(path)
     check_writable_name(path)
     suffix = path.suffix.lower()
     fitting, lost = _fitting(picture, suffix)
@@ -215,6 +251,13 @@ def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
 
 def _save(image: Image.Image, file: BinaryIO, settings: dict[str, Any]) -> None:
     """Raises OSError, whatever the encoder's own way is to say that a picture or profile is too large."""
+    most_px = _MOST_SIDE_PX.get(settings["format"])
+    if most_px is not None and max(image.size) > most_px:
+        width, height = image.size
+        raise OSError(
+            f"it has {width}x{height} pixels, and {settings['format']} files hold at most {most_px} a side: "
+            "choose another ending, or a smaller result"
+        )
     try:
         image.save(file, **settings)
     except (*_CODEC_ERRORS, MemoryError) as error:
@@ -233,7 +276,15 @@ def _fitting(picture: Picture, suffix: str) -> tuple[Image.Image, tuple[str, ...
         image.putalpha(Image.fromarray(picture.alpha))
     if picture.profile is not None and suffix in _WITHOUT_PROFILE:
         lost.append(f"the colour profile, which {suffix} files cannot hold")
+    elif _is_unfit(picture, suffix):
+        lost.append(f"the colour profile, which is of greyscale, and {suffix} files are in colour")
     return image, tuple(lost)
+
+
+def _is_unfit(picture: Picture, suffix: str) -> bool:
+    """Whether the picture's profile says how to see other pixels than its file will have."""
+    space = (picture.profile or b"")[_PROFILE_SPACE]
+    return picture.grey and suffix in _WITHOUT_GREY and space == b"GRAY"
 
 
 def _settings(picture: Picture, suffix: str) -> dict[str, Any]:
@@ -241,6 +292,7 @@ def _settings(picture: Picture, suffix: str) -> dict[str, Any]:
         "format": Image.registered_extensions()[suffix],
         "quality": JPEG_QUALITY,
     }
-    if picture.profile is not None and suffix not in _WITHOUT_PROFILE:
+    kept = suffix not in _WITHOUT_PROFILE and not _is_unfit(picture, suffix)
+    if picture.profile is not None and kept:
         settings["icc_profile"] = picture.profile
     return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ import numpy.typing as npt
 
 from idrn_trt.engines import open_engine
 from idrn_trt.engines.base import Engine
-from idrn_trt.errors import OptionError
+from idrn_trt.errors import DeviceError, OptionError
 from idrn_trt.faces.detect import Detector, open_detector
-from idrn_trt.faces.layout import background, output_size
+from idrn_trt.faces.layout import background, check_output, output_size
 from idrn_trt.faces.network import DETECTOR_ENGINES
 from idrn_trt.faces.paste import paste, paste_order
 from idrn_trt.faces.window import cut, group_by_shape, window_for
@@ -34,7 +35,8 @@ class Upscaler:
     out_size: (width, height) of the result in pixels; frame_scale: 1, 2 or 4 times the input; with
     neither, as large as the model's scale allows within 1920x1080, and never smaller than the input.
 
-    One object serves one thread at a time. Raises OptionError, ModelError or BackendUnavailable.
+    Threads that share one object wait for each other at the detector and at the engine; for more speed, give
+    each its own. Raises OptionError, ModelError, BackendUnavailable or DeviceError.
     """
 
     def __init__(
@@ -51,22 +53,31 @@ class Upscaler:
         out_size: tuple[int, int] | None = None,
         frame_scale: int | None = None,
     ) -> None:
-        if isinstance(detector, str):
-            detector = open_detector(
-                detector,
-                min_face_px=min_face_px,
-                model_file=detector_model,
-                upscale=detect_upscaled,
-                engine=str(engine) if engine in DETECTOR_ENGINES else "openvino",
-                threads=threads,
-            )
-        self.detector = detector
+        check_output(out_size, frame_scale)
         self.out_size = out_size
         self.frame_scale = frame_scale
+        self._detecting = threading.Lock()
+        self._closed = False
         self._owns_engine = isinstance(engine, str)
         if isinstance(engine, str):
             engine = open_engine(model, engine=engine, precision=precision, threads=threads)
         self.engine = engine
+        if isinstance(detector, str):
+            # In what was opened, not in what was asked for: "auto" may have found one library only.
+            beside = engine.spec.engine
+            try:
+                detector = open_detector(
+                    detector,
+                    min_face_px=min_face_px,
+                    model_file=detector_model,
+                    upscale=detect_upscaled,
+                    engine=beside if beside in DETECTOR_ENGINES else "openvino",
+                    threads=threads,
+                )
+            except BaseException:
+                self.close()
+                raise
+        self.detector = detector
 
     @property
     def notes(self) -> list[str]:
@@ -78,11 +89,13 @@ class Upscaler:
 
         frame: uint8 RGB (H, W, 3); OpenCV's pictures are BGR: pass `bgr[..., ::-1]`. It is read only
         and not kept. whole: False makes the faces only, and the result's frame is the one given.
-        Raises OptionError for anything else.
+        Raises OptionError for anything else, and DeviceError when the device fails or this is closed.
         """
+        if self._closed:
+            raise DeviceError("this upscaler is closed: make another one")
         frame = _checked(frame)
         clock = _Clock()
-        with clock.stage("detect"):
+        with clock.stage("detect"), self._detecting:
             faces = self.detector.detect(frame)
         with clock.stage("window"):
             placed, too_large = _place(faces, frame)
@@ -128,7 +141,11 @@ class Upscaler:
         return picture
 
     def close(self) -> None:
-        """Release the engine if it is ours; may be called more than once."""
+        """Release the engine if it is ours; may be called more than once.
+
+        `upscale` is refused from then on.
+        """
+        self._closed = True
         if self._owns_engine:
             self.engine.close()
 

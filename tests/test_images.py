@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -55,6 +57,103 @@ def test_orientation_is_applied(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "side.png"), np.rot90(gradient(), -1))
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"P5\n4 1\n65535\n\x00\x00\x01\x01\x80\x80\xff\xff",
+        b"P5\n4 1\n1020\n\x00\x00\x00\x04\x02\x00\x03\xfc",
+        b"P2\n4 1\n65535\n0 257 32896 65535\n",
+    ],
+    ids=["16 bits", "10 bits", "plain"],
+)
+def test_deep_pgm_files_are_scaled(data: bytes) -> None:
+    """PGM files of more than 8 bits are scaled to 8 as other 16-bit files are, with the same note."""
+    picture = parse_picture(data, "p.pgm")
+    assert picture.rgb[0, :, 0].tolist() == [0, 1, 128, 255]
+    assert picture.grey
+    assert picture.notes == ("16 bits a channel became 8",)
+
+
+@pytest.mark.parametrize(
+    ("values", "levels", "word"),
+    [
+        ([0.0, 0.5, 1.0, -1.0], [0, 128, 255, 0], "from 0 to 1"),
+        ([0.0, 128.0, 255.0, 300.0], [0, 128, 255, 255], "clipped"),
+        ([np.nan, 1.0, 0.0, 0.0], [0, 255, 0, 0], "from 0 to 1"),
+    ],
+    ids=["unit", "levels", "nan"],
+)
+def test_floating_point_greyscale(
+    tmp_path: Path, values: list[float], levels: list[int], word: str
+) -> None:
+    """32-bit numbers of 0 to 1 are black to white, larger ones 0 to 255, and a note says which."""
+    Image.fromarray(np.array([values], np.float32)).save(tmp_path / "f.tif")
+    picture = read_picture(tmp_path / "f.tif")
+    assert picture.rgb[0, :, 0].tolist() == levels
+    assert picture.grey
+    (note,) = picture.notes
+    assert word in note
+
+
+def test_a_cameras_raw_file_is_refused(tmp_path: Path) -> None:
+    """A TIFF that begins with a preview of a later picture is not upscaled in its place."""
+    Image.fromarray(gradient()).save(tmp_path / "raw.dng", "TIFF", tiffinfo={254: 1})
+    with pytest.raises(SourceError, match=r"raw\.dng.*preview.*Develop"):
+        read_picture(tmp_path / "raw.dng")
+
+
+def test_no_program_is_run_for_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An EPS file, a program that Pillow has Ghostscript run, is refused without that."""
+    ghostscript = tmp_path / "bin" / "gs"
+    ghostscript.parent.mkdir()
+    ghostscript.write_text(f"#!/bin/sh\ntouch '{tmp_path}/was run'\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(ghostscript.parent), prepend=":")
+    Image.fromarray(gradient()).save(tmp_path / "p.eps")
+    (tmp_path / "p.eps").rename(tmp_path / "p.png")
+    with pytest.raises(SourceError, match="not a picture in a format known here"):
+        read_picture(tmp_path / "p.png")
+    assert not (tmp_path / "was run").exists()
+
+
+@pytest.mark.parametrize("suffix", [".tga", ".jp2"])
+def test_formats_that_are_only_read(tmp_path: Path, suffix: str) -> None:
+    """TGA and JPEG 2000 files are read, the latter within two grey levels."""
+    Image.fromarray(gradient(32, 32)).save(tmp_path / ("p" + suffix))
+    back = read_image(tmp_path / ("p" + suffix)).astype(int)
+    assert np.abs(back - gradient(32, 32)).max() <= 2
+
+
+def test_a_pipe_by_its_name(tmp_path: Path) -> None:
+    """A named pipe, which cannot be searched in, is read as a file is."""
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    data = encode_picture(Picture(gradient()))
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    picture = read_picture(pipe)
+    writer.join()
+    assert np.array_equal(picture.rgb, gradient())
+
+
+def test_more_than_a_pipe_may_bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes through a pipe and does not end is an error once it is too much."""
+    monkeypatch.setattr("idrn_trt.images.MOST_PIPE_BYTES", 1 << 20)
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), pipe.open("wb") as file:
+            while True:
+                file.write(bytes(1 << 16))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with pytest.raises(SourceError, match=r"pipe\.png.*more than 1 MiB"):
+        read_picture(pipe)
+    writer.join()
+
+
 def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     """16-bit grey values are scaled to 8 bits, not clipped."""
     values = np.array([[0, 257, 32896, 65535]], np.uint16)
@@ -93,6 +192,15 @@ def test_pixel_limit_can_be_raised(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="limit of 599"):
         read_image(tmp_path / "p.png", max_pixels=599)
     assert read_image(tmp_path / "p.png", max_pixels=600).shape == (20, 30, 3)
+
+
+def test_an_icon_is_refused(tmp_path: Path) -> None:
+    """An ICO file may say 16x16 and hold a picture of any size, decoded before that is known: refused."""
+    png = encode_picture(Picture(gradient()))
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(png), 22)
+    (tmp_path / "p.png").write_bytes(struct.pack("<HHH", 0, 1, 1) + entry + png)
+    with pytest.raises(SourceError, match="not a picture in a format known here"):
+        read_image(tmp_path / "p.png")
 
 
 @pytest.mark.parametrize(
@@ -196,6 +304,26 @@ def test_what_a_format_cannot_hold_is_said(tmp_path: Path) -> None:
     assert [x.split()[0] for x in write_picture(tmp_path / "p.jpg", picture)] == ["transparency,"]
     assert len(write_picture(tmp_path / "p.bmp", picture)) == 2
     assert read_picture(tmp_path / "p.jpg").alpha is None
+
+
+def test_a_grey_profile_is_not_given_to_a_colour_file(tmp_path: Path) -> None:
+    """WebP has no greyscale: a profile of greyscale would be wrong in it, so it stays out; PNG keeps it."""
+    profile = bytes(16) + b"GRAY" + bytes(108)
+    picture = Picture(np.zeros((8, 8, 3), np.uint8), profile=profile, grey=True)
+    (lost,) = write_picture(tmp_path / "p.webp", picture)
+    assert "of greyscale" in lost
+    assert read_picture(tmp_path / "p.webp").profile is None
+    assert write_picture(tmp_path / "p.png", picture) == ()
+    assert read_picture(tmp_path / "p.png").profile == profile
+
+
+@pytest.mark.parametrize(("suffix", "most"), [(".jpg", "65500"), (".webp", "16383")])
+def test_larger_than_the_format_holds(tmp_path: Path, suffix: str, most: str) -> None:
+    """A picture longer than JPEG or WebP files may be is an error that says how long they may be."""
+    with pytest.raises(SinkError, match=f"70000x1 .*at most {most} a side: choose") as caught:
+        write_image(tmp_path / ("p" + suffix), np.zeros((1, 70000, 3), np.uint8))
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1"])

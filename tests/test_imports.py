@@ -200,6 +200,31 @@ def test_doctor_works_without_optional_packages() -> None:
     assert "openvino" in text
 
 
+@pytest.mark.parametrize("words", [["bench", "--paper"], ["quantise", "m", "--calib", "c"]])
+def test_without_openvino_one_line_says_what_to_install(words: list[str]) -> None:
+    """A verb that needs OpenVINO where it is not installed ends with a line, not with a traceback."""
+    code = (
+        "import sys; sys.modules['openvino'] = None\n"
+        f"from idrn_trt.cli import main\nsys.exit(main({words}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "idrn-trt: module 'openvino' is not installed: pip install openvino\n"
+
+
+def test_without_openvino_the_other_library_finds_faces_too() -> None:
+    """ONNX Runtime is taken for the network and the detector alike, and that is said."""
+    pytest.importorskip("onnxruntime")
+    text = python(
+        "sys.modules['openvino'] = None\nimport numpy as np\nfrom idrn_trt import Upscaler\n"
+        "with Upscaler(precision='fp32', threads=1) as upscaler:\n"
+        "    upscaler.upscale(np.full((96, 96, 3), 90, np.uint8))\n"
+        "    print(upscaler.engine.spec.engine, upscaler.notes)"
+    )
+    assert text.startswith("onnxruntime [")
+    assert "openvino" in text
+
+
 def test_importing_stays_cheap(capsys: pytest.CaptureFixture[str]) -> None:
     """`import idrn_trt` loads no other module; the milliseconds are printed and not judged."""
     code = (

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from idrn_trt import cli
+
 # How many blocks of its own a picture of 1 MB adds, once a larger one was freed.
 _COUNT = """
 import ctypes, sys
@@ -42,3 +44,26 @@ def test_a_picture_is_a_block_of_its_own(told: str, blocks: int) -> None:
         [sys.executable, "-c", _COUNT, told], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) == blocks
+
+
+@pytest.mark.parametrize(
+    ("words", "calls"),
+    [
+        (["models"], 0),
+        (["evaluate", "nothing", "--data", "x"], 0),
+        (["upscale", "no-such-file.png", "--engine", "nothing"], 1),
+        (["bench", "--duration", "0"], 1),
+    ],
+)
+def test_only_verbs_that_make_frames_set_it(
+    words: list[str],
+    calls: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`idrn-trt upscale`, `stream` and `bench` tell malloc; the others leave it alone."""
+    told: list[bool] = []
+    monkeypatch.setattr(cli, "give_frames_back", lambda: told.append(True))
+    cli.main(words)
+    assert len(told) == calls
+    capsys.readouterr()

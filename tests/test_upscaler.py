@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import astuple, replace
 
@@ -154,6 +155,37 @@ def test_an_engine_given_stays_the_callers() -> None:
     own.close()
     with pytest.raises(DeviceError, match="closed"):
         own.engine.run(window)
+
+
+@pytest.mark.parametrize("wrong", [{"out_size": (640,)}, {"frame_scale": 3}], ids=str)
+def test_an_output_size_is_checked_before_anything_is_opened(wrong: dict[str, object]) -> None:
+    """A size that cannot be is refused when the upscaler is made, not at its first frame."""
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        Upscaler("no such model", detector=Told(), **wrong)  # type: ignore[arg-type]
+
+
+def test_a_closed_upscaler_is_refused_with_and_without_faces() -> None:
+    """After close() every frame is an error that says so, not only the first with a face in it."""
+    for detector in (Told(), Told(Box(100, 80, 30, 30))):
+        upscaler = Upscaler(engine="bicubic", detector=detector)
+        upscaler.close()
+        with pytest.raises(DeviceError, match="closed"):
+            upscaler.upscale(smooth_frame())
+
+
+def test_threads_share_one_upscaler(upscaler: Upscaler, astronaut: UInt8) -> None:
+    """Threads with frames of their own get what each would get alone; the detector sees one at a time."""
+    small = cv2.resize(astronaut, (128, 128), interpolation=cv2.INTER_AREA)
+    frames = [small, smooth_frame(96, 128), np.ascontiguousarray(small[:, ::-1])]
+    expected = [upscaler.upscale(frame).frame for frame in frames]
+
+    def several(place: int) -> bool:
+        return all(
+            np.array_equal(upscaler.upscale(frames[place]).frame, expected[place]) for _ in range(8)
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(several, range(3))) == [True] * 3
 
 
 def face_and_truth(model: str, photo: UInt8, truth: UInt8) -> tuple[FaceResult, UInt8]:

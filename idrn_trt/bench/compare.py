@@ -67,11 +67,18 @@ class Comparison:
 
 
 def compare(a: Mapping[str, Any], b: Mapping[str, Any], fail_over: float) -> Comparison:
-    """Every row of two reports by name. A row fails when it is slower by more than `fail_over`."""
+    """Every row, by name, that either report has times of.
+
+    A row fails when it is slower by more than `fail_over`.
+    """
     control = _control(a, b)
     floor = max(LEAST_DIFFERENCE, abs(control.value - 1) if control else 0.0)
     before, after = _by_name(a), _by_name(b)
-    lines = [_line(name, row, after.get(name), floor, fail_over) for name, row in before.items()]
+    lines = [
+        _line(name, row, after.get(name), floor, fail_over)
+        for name, row in before.items()
+        if _ok(row) or _ok(after.get(name, row))
+    ]
     lines += [
         Line(name, "only in B") for name, row in after.items() if name not in before and _ok(row)
     ]
@@ -114,7 +121,7 @@ def _line(
     if b is None:
         return Line(name, "only in A")
     if not _ok(a):
-        return Line(name, "only in B" if _ok(b) else "only in A", reason=a["reason"])
+        return Line(name, "only in B", reason=a["reason"])
     if not _ok(b):
         return Line(name, "failed", reason=b["reason"])
     first, second = Samples.of(a["blocks_ms"]), Samples.of(b["blocks_ms"])

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from idrn_trt.commands._earlier_results import without_results
 from idrn_trt.commands._upscale_report import faces_entry
 from idrn_trt.errors import OptionError, SinkError, SourceError
 from idrn_trt.faces.layout import background
@@ -21,6 +22,7 @@ from idrn_trt.images import (
     encode_picture,
     parse_picture,
     read_picture,
+    read_pipe,
     write_picture,
 )
 from idrn_trt.types import Result
@@ -34,16 +36,25 @@ UInt8 = npt.NDArray[np.uint8]
 STDIN = Source(Path("-"), Path("stdin"))
 STDOUT = Path("-")
 
-# A file of DEFAULT_MAX_PIXELS in 16-bit RGBA, not compressed, is 800 MB; /dev/zero never ends.
-_MOST_STDIN_BYTES = 1 << 30
 # As far as a cubic kernel and a window's context reach from a visible pixel.
 _HALO_PX = 4
 
 
 def inputs_of(args: argparse.Namespace) -> list[Input]:
-    """What the command line names. Raises OptionError, also for "-" among others."""
+    """What the command line names, without what it wrote there before.
+
+    Raises OptionError, also for "-" among others.
+    """
     if "-" not in args.inputs:
-        return find_inputs(args.inputs)
+        found = find_inputs(args.inputs)
+        inputs = without_results(found, args.inputs, args.output)
+        if passed_over := len(found) - len(inputs):
+            print(f"note: {passed_over} results of an earlier run are passed over", file=sys.stderr)
+        if not inputs:
+            raise OptionError(
+                "there are only results of an earlier run: name a file to upscale it again"
+            )
+        return inputs
     if len(args.inputs) > 1:
         raise OptionError("'-' is standard input and stands alone: run the other inputs apart")
     return [Input(STDIN, sys.stdin is not None and is_video_stream(sys.stdin.buffer))]
@@ -156,16 +167,15 @@ def without_halo(rgb: UInt8, alpha: UInt8 | None) -> UInt8:
 def _read(source: Source, max_pixels: int) -> Picture:
     if source is not STDIN:
         return read_picture(source.path, max_pixels)
+    name = "standard input"
     try:
-        data = b"" if sys.stdin is None else sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+        data = b"" if sys.stdin is None else read_pipe(sys.stdin.buffer, name)
+    except SourceError:
+        raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise SourceError(f"cannot read standard input: {reason}") from error
-    if len(data) > _MOST_STDIN_BYTES:
-        raise SourceError(
-            f"standard input is longer than {_MOST_STDIN_BYTES >> 20} MiB: give a file's name"
-        )
-    return parse_picture(data, "standard input", max_pixels)
+        raise SourceError(f"cannot read {name}: {reason}") from error
+    return parse_picture(data, name, max_pixels)
 
 
 def _write(target: Path, picture: Picture) -> tuple[str, ...]:

@@ -123,7 +123,9 @@ class Report:
             "not_started": len(inputs) - len(done),
             "faces": sum(len(p["faces"]) for p in self._pictures)
             + sum(c["faces"] for c in self._clips),
-            "without_face": sum("error" not in p and not p["faces"] for p in self._pictures)
+            "without_face": sum(
+                not ("error" in p or p["faces"] or p["too_large"]) for p in self._pictures
+            )
             + sum(c["without_face"] for c in self._clips),
             "too_large": sum(entry.get("too_large", 0) for entry in done),
             "seconds": round(seconds, 3),

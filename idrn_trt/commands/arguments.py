@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from idrn_trt.errors import OptionError
-from idrn_trt.zoo import DEFAULT_DETECTOR
+from idrn_trt.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
+
+
+def size_px(text: str, otherwise: str = "no WIDTHxHEIGHT such as 40x48") -> tuple[int, int]:
+    """Width and height, each at least 1, of a text such as 1280x720; otherwise: what another one is."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None or 0 in (width_height := (int(match[1]), int(match[2]))):
+        raise argparse.ArgumentTypeError(f"{text!r} is {otherwise}")
+    return width_height
 
 
 def out_size(text: str) -> tuple[int, int] | None:
     """Width and height of a text such as 1280x720, None for auto."""
-    if text == "auto":
-        return None
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if match is None or 0 in (width_height := (int(match[1]), int(match[2]))):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither WIDTHxHEIGHT nor auto")
-    return width_height
+    return None if text == "auto" else size_px(text, "neither WIDTHxHEIGHT nor auto")
 
 
 def seconds(text: str) -> float:
@@ -31,10 +34,11 @@ def seconds(text: str) -> float:
 
 
 def add_model_argument(parser: argparse._ActionsContainer) -> None:
-    """--model."""
+    """--model; None stands for the default, so that it need not be there where no model is read."""
     parser.add_argument(
         "--model", metavar="NAME|DIR|FILE",
-        help="a model of the zoo (see `idrn-trt models`), a model folder or an .onnx file",
+        help="a model of the zoo (see `idrn-trt models`), a model folder or an .onnx file "
+        f"(default: {DEFAULT_MODEL})",
     )  # fmt: skip
 
 
@@ -42,12 +46,12 @@ def add_engine_arguments(parser: argparse._ActionsContainer) -> None:
     """--engine, --precision and --threads."""
     parser.add_argument(
         "--engine", default="auto", metavar="NAME",
-        help="openvino, onnxruntime, bicubic, or tensorrt (an NVIDIA GPU, only when named); auto takes "
-        "the first of the first two that works here",
+        help="openvino, onnxruntime, bicubic, or tensorrt (an NVIDIA GPU, only when named); auto (default) "
+        "takes the first of the first two that works here",
     )  # fmt: skip
     parser.add_argument(
         "--precision", default="auto", metavar="NAME",
-        help="fp32, fp16, bf16 or int8; auto takes the fastest of the model's files here",
+        help="fp32, fp16, bf16 or int8; auto (default) takes the fastest of the model's files here",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
 
@@ -69,7 +73,7 @@ def add_upscaler_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     faces.add_argument(
         "--min-face-px", type=int, default=24, metavar="N",
-        help="smallest face worth finding; larger is faster (default: 24)",
+        help="smallest face worth finding, in pixels; larger is faster (default: %(default)s)",
     )  # fmt: skip
     faces.add_argument(
         "--detect-upscaled", action="store_true",
@@ -79,7 +83,7 @@ def add_upscaler_arguments(parser: argparse.ArgumentParser) -> None:
     either = size.add_mutually_exclusive_group()
     either.add_argument(
         "--out-size", type=out_size, metavar="WxH|auto",
-        help="auto (default) keeps within 1920x1080 unless the input is larger",
+        help="in pixels; auto (default) keeps within 1920x1080 unless the input is larger",
     )  # fmt: skip
     either.add_argument(
         "--frame-scale",

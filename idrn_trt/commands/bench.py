@@ -51,8 +51,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )  # fmt: skip
     against.add_argument(
         "--peers", action="store_true",
-        help="the same weights through other libraries, on an NVIDIA GPU there too (needs the train "
-        "extra)",
+        help="the same weights through those other libraries that are installed, on an NVIDIA GPU there "
+        "too (the train extra has torch and ONNX Runtime)",
     )  # fmt: skip
     for name, of in (("models", "names, folders or files"), ("engines", "names"),
                      ("precisions", "fp32, bf16, fp16, int8")):  # fmt: skip
@@ -72,7 +72,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     comparing.add_argument("a", type=Path, metavar="A.json")
     comparing.add_argument("b", type=Path, metavar="B.json")
     comparing.add_argument(
-        "--fail-over", type=float, default=1.10, metavar="RATIO", help="default: %(default)s"
+        "--fail-over",
+        type=float,
+        default=1.10,
+        metavar="RATIO",
+        help="exit with 1 where a row of B takes more than so many times A's (default: %(default)s)",
     )
     comparing.set_defaults(run=run_compare)
 
@@ -84,17 +88,30 @@ def _add_conditions(group: argparse._ArgumentGroup) -> None:
         "or paced (a camera through the whole upscaler)",
     )  # fmt: skip
     group.add_argument("--window", type=int, default=32, metavar="PX", help="side (default: 32)")
-    group.add_argument("--batch", type=int, metavar="N", help="windows a call")
-    group.add_argument("--fps", type=float, default=30.0, help="of paced (default: 30)")
+    group.add_argument(
+        "--batch", type=int, metavar="N", help="windows a call (default: the scenario's)"
+    )
+    group.add_argument(
+        "--fps", type=float, default=30.0, metavar="N", help="frames/s of paced (default: 30)"
+    )
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
     group.add_argument(
         "--warmup", type=int, default=3, metavar="N", help="untimed calls a block (default: 3)"
     )
     group.add_argument(
-        "--duration", type=float, default=20.0, metavar="S", help="of the timing (default: 20)"
+        "--duration",
+        type=float,
+        default=20.0,
+        metavar="S",
+        help="seconds of timing, in turns, of all rows together (default: 20); opening, checking and "
+        "what is timed besides come on top",
     )
     group.add_argument(
-        "--percentiles", type=_numbers, default=(50.0, 90.0, 99.0), metavar="50,90,99"
+        "--percentiles",
+        type=_numbers,
+        default=(50.0, 90.0, 99.0),
+        metavar="N,...",
+        help="of the times of calls (default: 50,90,99)",
     )
     group.add_argument("--end-to-end", action="store_true", help="the whole upscaler for every row")
     group.add_argument("--profile", action="store_true", help="times by layer (openvino)")
@@ -108,11 +125,13 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         "-o", "--out", type=Path, default=DEFAULT_FOLDER, metavar="DIR",
         help="folder for LABEL.json and LABEL.png (default: out/bench)",
     )  # fmt: skip
-    group.add_argument("--label", default="", help="names the files (default: latency)")
+    group.add_argument(
+        "--label", default="", metavar="NAME", help="names the files (default: latency)"
+    )
     group.add_argument(
         "--json",
         metavar="FILE",
-        help="JSON there instead; - is standard output and nothing else is",
+        help="JSON there instead; - is standard output, where nothing else then goes",
     )
     group.add_argument("--plot", type=Path, metavar="FILE", help="the plot there instead")
     group.add_argument("--csv", type=Path, metavar="FILE", help="the rows as CSV too")

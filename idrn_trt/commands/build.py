@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from idrn_trt.commands.arguments import size_px
 from idrn_trt.errors import OptionError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "build",
         help="compile a model for this machine's NVIDIA GPU (TensorRT)",
-        description="Compile a model into a TensorRT plan for this machine's GPU, and say what its "
+        description="Compile a model into a TensorRT plan for this machine's GPU, and say what its\n"
         "layers came to. Ctrl-C stops it and leaves nothing behind.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,11 +42,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add(
         "model",
         metavar="NAME|DIR|FILE",
-        help="a model of the zoo, a model folder, or an .onnx file",
+        help="a model of the zoo (see `idrn-trt models`), a model folder or an .onnx file",
     )
     add("--precision", required=True, choices=("fp16", "int8"), help="which of the model's files")
     add("--windows", type=_windows, metavar="WxH,...",
-        help="sizes of the windows it takes, N for NxN (default: those that faces are cut at, "
+        help="sizes in pixels of the windows it takes, N for NxN (default: those that faces are cut at, "
         "32x32, 40x48, 48x64, 64x80, 72x96, 80x104, 88x112, 96x128 and 128x128)")  # fmt: skip
     add("--batches", type=_numbers, metavar="N,...",
         help="windows a call (default: 1,4,16); each window and batch is a profile of its own, and "
@@ -60,7 +60,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="for every GPU from Ampere on; slower, as kernels get 48 KiB of shared memory")  # fmt: skip
     add("--version-compatible", action="store_true",
         help="for later releases of TensorRT too; may be slower, and loading it runs host code")  # fmt: skip
-    add("--json", type=Path, metavar="FILE", help="the plan's layers for a program; - prints them")
+    add("--json", type=Path, metavar="FILE", help="the plan's layers as JSON; - is standard output")
     parser.set_defaults(run=run)
 
 
@@ -93,15 +93,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _windows(text: str) -> tuple[tuple[int, int], ...]:
-    """(h, w) of each size in a text such as 40x48,32."""
-    return tuple(_window(part) for part in text.split(","))
-
-
-def _window(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no WIDTHxHEIGHT such as 40x48")
-    return int(match[2] or match[1]), int(match[1])
+    """(h, w) of each size in a text such as 40x48,32, where 32 is 32x32."""
+    sizes = (size_px(f"{part}x{part}" if part.isdecimal() else part) for part in text.split(","))
+    return tuple((height, width) for width, height in sizes)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -10,8 +10,6 @@ examples:
   idrn-trt data check folder:faces/
   idrn-trt data check aflw:AFLW/ --smallest 64 --sheet aflw.png
   idrn-trt data check fddb:FDDB/,aflw:AFLW/ --test-count 500
-
-needs the extra `train`: pip install "idrn-trt[train]"
 """
 
 
@@ -36,7 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--sheet", type=Path, default=Path("contact.png"), metavar="FILE",
         help="contact sheet of crops from all over the set (default: %(default)s)")  # fmt: skip
     add("--test-count", type=int, default=0, metavar="N", help="also split off N test pictures")
-    add("--seed", type=int, default=0, help="of the split (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of the split (default: %(default)s)")
     add("--cache", type=Path, metavar="DIR", help="for the cut crops (default: the user's cache)")
     parser.set_defaults(run=run)
 

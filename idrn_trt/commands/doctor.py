@@ -23,18 +23,28 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+EPILOG = """\
+examples:
+  idrn-trt doctor
+  idrn-trt doctor --json > doctor.json
+  idrn-trt doctor --gpu --model models/mine     writes idrn-trt-gpu.md and .json: docs/gpu.md
+"""
+
+
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this verb to the command line."""
     parser = verbs.add_parser(
         "doctor",
         help="say what works on this machine, and why the rest does not",
-        description="Engines, detectors and models usable here; for each that is not, why and what "
-        "to do. Works with no optional package installed. Exit code 1 when nothing can run.",
+        description="Engines, detectors and models usable here; for each that is not, why and what to do.\n"
+        "Works with no optional package installed. Exit code 1 when nothing can run.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="for a program, or a bug report")
     gpu = parser.add_argument_group(
         "the GPU",
-        "build a model in fp16 and int8 with TensorRT, compare it with ONNX Runtime on the same files, "
+        "build a model in fp16 and int8 with TensorRT, compare it with ONNX Runtime on the same files,\n"
         "time it, and write a report to attach to an issue. Takes minutes. Exit code 1 when it fails.",
     )
     gpu.add_argument("--gpu", action="store_true", help="do this instead of the diagnosis")
@@ -81,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     print(_detectors_text(detectors))
     print((models_text(models) or f"no model usable: {models_error or 'none found'}") + "\n")
     if probes := _probes():
-        print(_probes_text(probes))
+        print(_probes_text(probes, models))
     print("ready" if works else "not ready: see what is marked above")
     return 0 if works else 1
 
@@ -163,11 +173,19 @@ def _probes() -> list[dict[str, Any]]:
     return probes()
 
 
-def _probes_text(probes: list[dict[str, Any]]) -> str:
+def _probes_text(probes: list[dict[str, Any]], models: list[Model | BrokenModel]) -> str:
     """Which precision `auto` takes where it was measured, and what was measured."""
-    rows = []
+    names = {_files_key(m): m.name for m in models if isinstance(m, Model)}
+    rows: list[tuple[str, ...]] = []
     for probe in probes:
         times = ", ".join(f"{name} {ms:.1f}" for name, ms in probe["times_ms"].items())
         key = probe["key"]
-        rows.append((key["engine"], key["threads"] or "all", probe["chosen"], times))
-    return table(("engine", "threads", "auto takes", "measured, ms a 32x32 window"), rows) + "\n"
+        model = names.get(frozenset(key["files"].items()), "one not listed here")
+        rows.append((model, key["engine"], str(key["threads"] or "all"), probe["chosen"], times))
+    heads = ("model", "engine", "threads", "auto takes", "measured, ms a 32x32 window")
+    return table(heads, sorted(rows)) + "\n"
+
+
+def _files_key(model: Model) -> frozenset[tuple[str, str]]:
+    """What a remembered choice knows a model by: the sha256 of each of its files."""
+    return frozenset((kind, file.sha256) for kind, file in model.files.items())

@@ -36,7 +36,7 @@ columns: PSNR is the mean of the crops' own, in dB, on luma (Y) and on RGB; bicu
   gain, worst decile   PSNR-Y above bicubic: the mean, and what a tenth of the crops stay below
   Eq. 3                the paper's PSNR-Y: one logarithm of the mean error of all crops, never above the mean
   SSIM-Y, -RGB         with the field's constants, K1 0.01 and K2 0.03
-  Eq. 4                the paper's SSIM-Y as printed, c1 = c2 = 0.001 * 255; docs/paper.md has both equations
+  Eq. 4                the paper's SSIM-Y as printed, c1 = c2 = 0.001 * 255; both are read in docs/paper.md
 """
 
 
@@ -45,8 +45,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "evaluate",
         help="measure a model's PSNR and SSIM on face crops",
-        description="Measure PSNR and SSIM on whole face crops: HR is the centre square, LR its "
-        "antialiased bicubic reduction. Means are over all crops, and over files that start with the "
+        description="Measure PSNR and SSIM on whole face crops: HR is the centre square, LR its antialiased\n"
+        "bicubic reduction. Means are over all crops, and over files that start with the "
         "same letters.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -54,7 +54,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add = parser.add_argument
     add("model", metavar="NAME|DIR|FILE", help="a model, or a checkpoint (.safetensors) of a run")
     add("--data", required=True, metavar="SPEC", help="face crops, see below")
-    add("--lr-px", type=int, default=32, help="LR side (default: %(default)s)")
+    add("--lr-px", type=int, default=32, metavar="PX", help="LR side (default: %(default)s)")
     add(
         "--all",
         action="store_true",
@@ -62,8 +62,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     add("--degraded", action="store_true", help="LR as webcams and CCTV make it, always the same")
     add("--test-count", type=int, metavar="N", help="only the N test pictures of a training run")
-    add("--seed", type=int, default=0, help="that run's seed (default: %(default)s)")
-    add("--crop-px", type=int, default=0, metavar="N", help="leave out N HR pixels of every border")
+    add("--seed", type=int, default=0, metavar="N", help="that run's seed (default: %(default)s)")
+    add("--crop-px", type=int, default=0, metavar="PX",
+        help="leave out so many HR pixels at every border (default: %(default)s)")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="every crop's score as JSON")
     add(
         "--picture",

@@ -9,9 +9,9 @@ from idrn_trt.errors import OptionError
 
 EPILOG = """\
 examples:
-  idrn-trt export runs/mine/weights.safetensors -o models/idrn-d8-w64-x4
+  idrn-trt export runs/mine/weights.safetensors -o models/mine
   idrn-trt export runs/mine/weights.safetensors -o models/mine --evaluate folder:faces/test
-  idrn-trt export runs/detector/weights.safetensors -o models/idrn-face-detector --scenes scenes/
+  idrn-trt export runs/detector/weights.safetensors -o models/detector --scenes scenes/
 
 needs the extra `train`: pip install "idrn-trt[train]"
 """
@@ -27,11 +27,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="weights.safetensors or checkpoint.safetensors of a run")
+    add("checkpoint", type=Path, metavar="FILE",
+        help="weights.safetensors or checkpoint.safetensors of a run")  # fmt: skip
     add("-o", "--output", required=True, type=Path, metavar="DIR", help="the model's folder")
-    add("--name", help="the model's name (default: the folder's)")
-    add("--licence", default="", help="of the training data, for the manifest")
-    add("--evaluate", metavar="folder:DIR", help="measure PSNR-Y on these crops into the manifest")
+    add("--name", metavar="NAME", help="the model's name (default: the folder's)")
+    add("--licence", default="", metavar="TEXT", help="of the training data, for the manifest")
+    add("--evaluate", metavar="SPEC", help="measure PSNR-Y on these crops into the manifest")
     add("--scenes", type=Path, metavar="DIR",
         help="of a face detector: the pictures it was trained on, to quantise it with")  # fmt: skip
     add("--unfolded", action="store_true", help="keep the last convolution at full resolution")

@@ -10,14 +10,22 @@ from idrn_trt.errors import ModelError
 from idrn_trt.tables import table
 from idrn_trt.zoo import BrokenModel, Model, list_models, search_path
 
+EPILOG = """\
+examples:
+  idrn-trt models
+  IDRN_MODELS=models idrn-trt models     those of the folder models/, then the others
+"""
+
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this verb to the command line."""
     parser = verbs.add_parser(
         "models",
         help="list the models found here",
-        description="List the models found here: packed with the program, beside the source tree, "
-        "or in the folder that IDRN_MODELS names. Every file is checked against its manifest.",
+        description="List the models found here: in the folder that IDRN_MODELS names, packed with the\n"
+        "program, or in the source tree. Every file is checked against its manifest.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="for a program")
     parser.set_defaults(run=run)

@@ -23,9 +23,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "quantise",
         help="make a model's int8 and float16 files",
-        description="Calibrate a model on real face crops and write model.int8-cpu.onnx, "
-        "model.int8-trt.onnx and model.fp16.onnx, with what each loses against fp32. A model folder's "
-        "manifest is brought up to date.",
+        description="Calibrate a model on real face crops and write model.int8-cpu.onnx,\n"
+        "model.int8-trt.onnx and model.fp16.onnx, with what each loses against fp32.\n"
+        "A model folder's manifest is brought up to date.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,15 +34,26 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--calib", type=Path, required=True, metavar="DIR|FILE",
         help="face crops to calibrate on, or a calibration table made before (.json)")  # fmt: skip
     add("-o", "--out", type=Path, metavar="DIR", help="where the files go (default: the model's)")
-    add("--table", type=Path, metavar="FILE", help="where the calibration table goes")
+    add(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="where the calibration table goes (default: calib.json beside the files)",
+    )
     add("--evaluate-on", type=Path, metavar="DIR",
         help="face crops to measure on (default: every sixth of --calib is kept for it)")  # fmt: skip
-    add("--lr-px", type=int, default=32, help="LR side that is measured at (default: %(default)s)")
+    add("--lr-px", type=int, default=32, metavar="PX",
+        help="LR side that is measured at (default: %(default)s)")  # fmt: skip
     add("--keep-float", action="append", default=[], metavar="LAYER",
         help="leave this layer in float; may be given several times")  # fmt: skip
     add("--auto", type=float, dest="auto_db", metavar="DB",
         help="leave the most harmful layers in float until the mean PSNR-Y loss is at most this")  # fmt: skip
-    add("--clip", default="max", metavar="RANGE", help="max (default), p99, p99.9, p99.99, p99.999")
+    add(
+        "--clip",
+        default="max",
+        metavar="RANGE",
+        help="of activations: max (default), p99, p99.9, p99.99, p99.999",
+    )
     add("--shared-concat", action="store_true",
         help="TensorRT file: one scale for tensors that meet in a concatenation")  # fmt: skip
     add("--report", type=Path, metavar="FILE", help="everything measured, as JSON")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
+from idrn_trt.commands.train import model_folder
 from idrn_trt.options import DetectorOptions
-from idrn_trt.zoo import DETECTOR_MODEL
+
+_DEFAULTS = {field.name: field.default for field in fields(DetectorOptions)}
 
 EPILOG = """\
 examples:
@@ -41,17 +44,25 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="show the backgrounds in which --init sees faces more often",
     )
     add("--resume", action="store_true", help="go on with the run in --out")
-    add("--steps", type=int, help="optimiser steps (9000)")
-    add("--batch", type=int, help="scenes a step (16)")
-    add("--side-px", type=int, metavar="PX", help="side of a scene, a multiple of 32 (320)")
+    add("--steps", type=int, metavar="N", help=f"optimiser steps{_default('steps')}")
+    add("--batch", type=int, metavar="N", help=f"scenes a step{_default('batch')}")
+    add("--side-px", type=int, metavar="PX",
+        help=f"side of a scene, a multiple of 32{_default('side_px')}")  # fmt: skip
     add("--learning-rate", dest="peak_learning_rate", type=float, metavar="RATE",
-        help="peak, after warm-up (0.003)")  # fmt: skip
-    add("--warmup-steps", type=int, metavar="N", help="(300)")
-    add("--seed", type=int, help="(0)")
-    add("--val-every", type=int, metavar="STEPS", help="validate and save this often (500)")
-    add("--workers", type=int, help="loader processes (1)")
-    add("--threads", type=int, help="0 leaves torch's choice")
+        help=f"peak, after warm-up{_default('peak_learning_rate')}")  # fmt: skip
+    add("--warmup-steps", type=int, metavar="N",
+        help=f"steps until the peak rate{_default('warmup_steps')}")  # fmt: skip
+    add("--seed", type=int, metavar="N", help=f"of all that is random{_default('seed')}")
+    add("--val-every", type=int, metavar="STEPS",
+        help=f"validate and save this often{_default('val_every')}")  # fmt: skip
+    add("--workers", type=int, metavar="N", help=f"loader processes{_default('workers')}")
+    add("--threads", type=int, metavar="N",
+        help=f"CPU threads, 0 leaves torch's choice{_default('threads')}")  # fmt: skip
     parser.set_defaults(run=run)
+
+
+def _default(name: str) -> str:
+    return f" (default: {_DEFAULTS[name]})"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
     from idrn_trt.toolchain.detector.training import DetectorTrainer
 
     weights = DetectorTrainer(options).run()
+    name = model_folder(options.out)
     print(
         f"weights: {weights}\n"
-        f"next: idrn-trt export {weights} -o models/{DETECTOR_MODEL} --scenes {options.data}"
+        f"next: idrn-trt export {weights} -o {name} --scenes {options.data}\n"
+        f"then: idrn-trt upscale photo.jpg --detector-model {name}"
     )
     return 0

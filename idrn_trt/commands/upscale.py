@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +39,7 @@ examples:
   idrn-trt upscale clip.mkv -o clear.mkv --start 1:30 --duration 20
 
 exit codes: 0 all done, 1 some file failed (the others are done), 2 wrong usage, 130 interrupted
+(Ctrl-C and SIGTERM alike)
 """
 
 
@@ -117,12 +122,31 @@ def run(args: argparse.Namespace) -> int:
         for note in upscaler.notes:
             print(f"note: {note}", file=sys.stderr)
         job = _Job(upscaler, args.view, max_pixels, options, report, thumbnail=args.thumbnail)
-        interrupted = job.all(list(zip(inputs, targets, strict=True)))
+        with _ended_as_by_ctrl_c():
+            interrupted = job.all(list(zip(inputs, targets, strict=True)))
         summary = report.summary(upscaler, inputs, time.perf_counter() - start)
         report.write(summary)
     if interrupted:
         raise KeyboardInterrupt
     return 1 if summary["failed"] else 0
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Have what `kill`, `timeout` and a closed terminal send leave whole files, and no temporary one."""
+    names = ("SIGTERM", "SIGHUP")  # the second is not everywhere
+    ends = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # Only the main thread takes signals; one that is ignored, as below nohup, stays so.
+    if threading.current_thread() is not threading.main_thread():
+        ends = []
+    before = {end: signal.getsignal(end) for end in ends if signal.getsignal(end) != signal.SIG_IGN}
+    for end in before:
+        signal.signal(end, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
 
 
 class _Job:
@@ -292,14 +316,17 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _named_targets(inputs: list[Input], output: str) -> list[Path]:
-    from idrn_trt.images import WRITE_SUFFIXES
+    from idrn_trt.images import READ_SUFFIXES, WRITE_SUFFIXES
     from idrn_trt.video.encoders import CONTAINERS
+    from idrn_trt.video.find import VIDEO_SUFFIXES
 
     if not output:
         raise OptionError("-o is an empty text: expected a file or folder")
     place = Path(output)
-    # "clear.jpg" is a file, "clear", "clear/" and "v1.2" are folders; so is what exists as one.
-    as_file = place.suffix.lower() in {*WRITE_SUFFIXES, *CONTAINERS} and not output.endswith(os.sep)
+    # "clear.jpg" is a file, and so would "clear.avi" be, which cannot be written; "clear", "clear/" and
+    # "v1.2" are folders; so is what exists as one.
+    names = {*WRITE_SUFFIXES, *CONTAINERS, *READ_SUFFIXES, *VIDEO_SUFFIXES}
+    as_file = place.suffix.lower() in names and not output.endswith(os.sep)
     if len(inputs) == 1 and as_file and not is_folder(place):
         return [place]
     if not is_folder(place) and (as_file or exists(place)):

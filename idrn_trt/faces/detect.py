@@ -7,6 +7,7 @@ side of YuNet's box and of our network's, 1.12 times a Haar cascade's.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,10 @@ def open_detector(
     OptionError, ModelError for a file that is not that detector's, BackendUnavailable where OpenCV lacks a
     cascade or TensorRT is missing, and DeviceError where there is no GPU for it.
     """
-    if min_face_px < LEAST_MIN_FACE_PX:
-        raise OptionError(f"min_face_px must be at least {LEAST_MIN_FACE_PX}, got {min_face_px!r}")
+    if not LEAST_MIN_FACE_PX <= min_face_px < math.inf:  # NaN is refused too
+        raise OptionError(
+            f"min_face_px must be a number of at least {LEAST_MIN_FACE_PX}, got {min_face_px!r}"
+        )
     if name == "haar":
         return HaarDetector(min_face_px=min_face_px, upscale=upscale)
     if name == "cnn":

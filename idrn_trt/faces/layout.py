@@ -29,18 +29,28 @@ def output_size(
     the largest factor up to model_scale that keeps it within 1920x1080, aspect kept; an input larger
     than that keeps its size. Raises OptionError for both, for a size below 1 and for another scale.
     """
+    check_output(out_size, frame_scale)
+    if out_size is not None:
+        width, height = out_size
+        return int(width), int(height)
+    if frame_scale is None:
+        return _auto(in_w, in_h, model_scale)
+    return in_w * frame_scale, in_h * frame_scale
+
+
+def check_output(out_size: tuple[int, int] | None, frame_scale: int | None) -> None:
+    """Raises OptionError unless `output_size` takes them."""
     if out_size is not None and frame_scale is not None:
         raise OptionError(
             f"the output has one size: give out_size or frame_scale, not both "
             f"(got {out_size!r} and {frame_scale!r})"
         )
-    if out_size is not None:
-        return _checked(out_size)
-    if frame_scale is None:
-        return _auto(in_w, in_h, model_scale)
-    if frame_scale not in FRAME_SCALES:
+    if out_size is not None and not _is_size(out_size):
+        raise OptionError(
+            f"out_size must be (width, height), whole numbers of at least 1 pixel, got {out_size!r}"
+        )
+    if frame_scale is not None and not (_is_whole(frame_scale) and frame_scale in FRAME_SCALES):
         raise OptionError(f"frame_scale must be one of 1, 2, 4, got {frame_scale!r}")
-    return in_w * frame_scale, in_h * frame_scale
 
 
 def background(frame: UInt8, out_w: int, out_h: int) -> UInt8:
@@ -59,11 +69,14 @@ def background(frame: UInt8, out_w: int, out_h: int) -> UInt8:
     return frame.copy() if picture is frame else picture
 
 
-def _checked(out_size: tuple[int, int]) -> tuple[int, int]:
-    width, height = out_size
-    if width < 1 or height < 1:
-        raise OptionError(f"out_size must be (width, height) of at least 1 pixel, got {out_size!r}")
-    return width, height
+def _is_size(value: object) -> bool:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    return all(_is_whole(side) and side >= 1 for side in value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _auto(in_w: int, in_h: int, model_scale: int) -> tuple[int, int]:

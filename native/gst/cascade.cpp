@@ -51,7 +51,8 @@ int idrn_cascade_find(idrn_cascade *cascade, const idrn_image *frame, unsigned m
         const int type = frame->format >= IDRN_RGBX ? CV_8UC4 : CV_8UC3;
         const cv::Mat picture(static_cast<int>(frame->height_px), static_cast<int>(frame->width_px), type,
                               frame->pixels, frame->stride_bytes);
-        const int least = static_cast<int>(min_face_px);
+        // A face is higher than the square it is found by.
+        const int least = static_cast<int>(min_face_px / FACE.h_px);
         cv::cvtColor(picture, cascade->grey, conversion(frame->format));
         cascade->classifier.detectMultiScale(cascade->grey, cascade->found, SCALE_STEP, MIN_NEIGHBOURS, 0,
                                              cv::Size(least, least));

@@ -59,7 +59,9 @@ enum {
 typedef struct {
     GstVideoFilter parent;
 
-    /* Properties. They are read when the element starts. */
+    /* Properties. They do not change while `running`, which the object's lock guards, so that the thread of
+     * the stream reads them without it. */
+    gboolean running;
     gchar *model;
     gchar *roi_type;
     gint mode;
@@ -152,6 +154,13 @@ static GstVideoRegionOfInterestMeta *next_roi(GstBuffer *buffer, gpointer *state
 static idrn_box box_of(const GstVideoRegionOfInterestMeta *roi) {
     idrn_box box = {roi->x, roi->y, roi->w, roi->h};
     return box;
+}
+
+/* `why` may quote a file's name, which may be any bytes; a message on the bus may not. */
+static void refuse_file(GstIdrnSr *self, const gchar *what, const gchar *why) {
+    gchar *readable = g_utf8_make_valid(why, -1);
+    GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("%s", what), ("%s", readable));
+    g_free(readable);
 }
 
 static GstFlowReturn refuse(GstIdrnSr *self) {
@@ -289,6 +298,15 @@ static void post(GstIdrnSr *self, GstBuffer *buffer, GValue *faces) {
     gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), content));
 }
 
+/* From a box's side, which may begin before the frame's edge, to a region's, which may not: where it begins,
+ * and its length. */
+static void region_side(gdouble start_px, gdouble length_px, guint *start, guint *length) {
+    const gdouble first_px = MAX(start_px, 0.0);
+
+    *start = (guint)first_px;
+    *length = (guint)MAX(length_px - (first_px - start_px), 0.0);
+}
+
 /* Leaves the cascade's faces on the buffer as a detector would. */
 static gboolean add_regions(GstIdrnSr *self, GstBuffer *buffer, const GstVideoFrame *frame) {
     const gchar *type = self->roi_type != NULL ? self->roi_type : "face";
@@ -298,8 +316,10 @@ static gboolean add_regions(GstIdrnSr *self, GstBuffer *buffer, const GstVideoFr
     }
     for (guint i = 0; i < self->boxes->len; ++i) {
         const idrn_box *box = &g_array_index(self->boxes, idrn_box, i);
-        gst_buffer_add_video_region_of_interest_meta(buffer, type, (guint)box->x_px, (guint)box->y_px,
-                                                     (guint)box->w_px, (guint)box->h_px);
+        guint x, y, width, height;
+        region_side(box->x_px, box->w_px, &x, &width);
+        region_side(box->y_px, box->h_px, &y, &height);
+        gst_buffer_add_video_region_of_interest_meta(buffer, type, x, y, width, height);
     }
     return TRUE;
 }
@@ -349,8 +369,14 @@ static GstFlowReturn transform_ip(GstBaseTransform *transform, GstBuffer *buffer
     return done ? GST_FLOW_OK : refuse(self);
 }
 
-static gboolean start(GstBaseTransform *transform) {
-    GstIdrnSr *self = GST_IDRN_SR(transform);
+static void set_running(GstIdrnSr *self, gboolean running) {
+    GST_OBJECT_LOCK(self);
+    self->running = running;
+    GST_OBJECT_UNLOCK(self);
+}
+
+/* Opens the model and the cascade that the properties name. */
+static gboolean open_model(GstIdrnSr *self) {
     idrn_options options = idrn_options_default();
     idrn_info info = {0};
 
@@ -365,21 +391,32 @@ static gboolean start(GstBaseTransform *transform) {
     info.struct_size = sizeof(info);
     if (idrn_open(self->model, &options, &self->engine) != IDRN_OK ||
         idrn_get_info(self->engine, &info) != IDRN_OK) {
-        GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("The model cannot be used."),
-                          ("%s", idrn_last_error()));
+        refuse_file(self, "The model cannot be used.", idrn_last_error());
         return FALSE;
     }
     if (self->cascade_file != NULL && (self->cascade = idrn_cascade_open(self->cascade_file)) == NULL) {
-        GST_ELEMENT_ERROR(
-            self, RESOURCE, OPEN_READ, ("The cascade cannot be used."),
-            ("'%s' is missing or no cascade, or the element was built without OpenCV", self->cascade_file));
+        gchar *why = g_strdup_printf("'%s' is missing or no cascade, or the element was built without OpenCV",
+                                     self->cascade_file);
+        refuse_file(self, "The cascade cannot be used.", why);
+        g_free(why);
         idrn_close(self->engine);
         self->engine = NULL;
         return FALSE;
     }
     self->scale = info.scale;
-    gst_base_transform_set_in_place(transform, self->mode == MODE_CROPS);
+    gst_base_transform_set_in_place(GST_BASE_TRANSFORM(self), self->mode == MODE_CROPS);
     GST_INFO_OBJECT(self, "model %s, scale %u, sha256 %s", info.model, info.scale, info.model_sha256);
+    return TRUE;
+}
+
+static gboolean start(GstBaseTransform *transform) {
+    GstIdrnSr *self = GST_IDRN_SR(transform);
+
+    set_running(self, TRUE);
+    if (!open_model(self)) {
+        set_running(self, FALSE);
+        return FALSE;
+    }
     return TRUE;
 }
 
@@ -389,6 +426,7 @@ static gboolean stop(GstBaseTransform *transform) {
     self->engine = NULL;
     idrn_cascade_close(self->cascade);
     self->cascade = NULL;
+    set_running(self, FALSE);
     return TRUE;
 }
 
@@ -410,7 +448,14 @@ static GstCaps *transform_caps(GstBaseTransform *transform, GstPadDirection dire
     return other;
 }
 
-/* Where downstream leaves the size open, the usual one for this frame. */
+/* The whole number of pixels nearest to size * numerator / denominator that a picture may have a side of. */
+static gint side_px(gint size, gint numerator, gint denominator) {
+    const guint64 nearest = gst_util_uint64_scale_int_round((guint64)size, numerator, denominator);
+    return (gint)CLAMP(nearest, 1, GST_IDRN_MOST_PX);
+}
+
+/* Where downstream leaves the size open, the usual one for this frame; where it leaves one side open, the one
+ * that keeps the frame's shape. */
 static GstCaps *fixate_caps(GstBaseTransform *transform, GstPadDirection direction, GstCaps *caps,
                             GstCaps *other) {
     GstIdrnSr *self = GST_IDRN_SR(transform);
@@ -422,8 +467,14 @@ static GstCaps *fixate_caps(GstBaseTransform *transform, GstPadDirection directi
         idrn_output_size(self->engine, (uint32_t)info.width, (uint32_t)info.height, &width, &height) ==
             IDRN_OK) {
         GstStructure *structure = gst_caps_get_structure(other, 0);
-        gst_structure_fixate_field_nearest_int(structure, "width", (gint)width);
-        gst_structure_fixate_field_nearest_int(structure, "height", (gint)height);
+        gint wide = (gint)width, high = (gint)height;
+        if (gst_structure_get_int(structure, "width", &wide)) {
+            high = side_px(wide, info.height, info.width);
+        } else if (gst_structure_get_int(structure, "height", &high)) {
+            wide = side_px(high, info.width, info.height);
+        }
+        gst_structure_fixate_field_nearest_int(structure, "width", wide);
+        gst_structure_fixate_field_nearest_int(structure, "height", high);
     }
     return gst_caps_fixate(other);
 }
@@ -440,34 +491,44 @@ static gboolean transform_meta(GstBaseTransform *transform, GstBuffer *out, GstM
     return FALSE;
 }
 
-static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *spec) {
-    GstIdrnSr *self = GST_IDRN_SR(object);
+static void take_text(gchar **text, const GValue *value) {
+    g_free(*text);
+    *text = g_value_dup_string(value);
+}
 
+static void take_property(GstIdrnSr *self, guint id, const GValue *value) {
     switch (id) {
-    case PROP_MODEL:
-        g_free(self->model);
-        self->model = g_value_dup_string(value);
-        break;
+    case PROP_MODEL: take_text(&self->model, value); break;
     case PROP_MODE: self->mode = g_value_get_enum(value); break;
     case PROP_PRECISION: self->precision = g_value_get_enum(value); break;
     case PROP_THREADS: self->threads = g_value_get_uint(value); break;
-    case PROP_ROI_TYPE:
-        g_free(self->roi_type);
-        self->roi_type = g_value_dup_string(value);
-        break;
+    case PROP_ROI_TYPE: take_text(&self->roi_type, value); break;
     case PROP_POST_MESSAGES: self->post_messages = g_value_get_boolean(value); break;
-    case PROP_CASCADE:
-        g_free(self->cascade_file);
-        self->cascade_file = g_value_dup_string(value);
-        break;
+    case PROP_CASCADE: take_text(&self->cascade_file, value); break;
     case PROP_MIN_FACE: self->min_face_px = g_value_get_uint(value); break;
-    default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
+    default: break;
+    }
+}
+
+static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *spec) {
+    GstIdrnSr *self = GST_IDRN_SR(object);
+
+    GST_OBJECT_LOCK(self);
+    const gboolean running = self->running;
+    if (!running) {
+        take_property(self, id, value);
+    }
+    GST_OBJECT_UNLOCK(self);
+    if (running) {
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("The property \"%s\" stays as it is.", spec->name),
+                            ("it can be set in the states NULL and READY only"));
     }
 }
 
 static void get_property(GObject *object, guint id, GValue *value, GParamSpec *spec) {
-    const GstIdrnSr *self = GST_IDRN_SR(object);
+    GstIdrnSr *self = GST_IDRN_SR(object);
 
+    GST_OBJECT_LOCK(self);
     switch (id) {
     case PROP_MODEL: g_value_set_string(value, self->model); break;
     case PROP_MODE: g_value_set_enum(value, self->mode); break;
@@ -479,6 +540,7 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *s
     case PROP_MIN_FACE: g_value_set_uint(value, self->min_face_px); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
+    GST_OBJECT_UNLOCK(self);
 }
 
 static void finalize(GObject *object) {

@@ -173,7 +173,7 @@ IDRN_API idrn_status idrn_window_for(const idrn_box *box, uint32_t frame_width_p
 
 /* Cuts windows out of the frame and runs the network on them: results[i] is scale times windows[i].width_px
  * wide and scale times its height_px high. The windows may lie anywhere and have sides of 8 to
- * IDRN_MAX_WINDOW_PX pixels; those of one size are computed together. */
+ * IDRN_MAX_WINDOW_PX pixels; those of one size are computed together. No result may overlap the frame. */
 IDRN_API idrn_status idrn_crops(idrn_engine *engine, const idrn_image *frame, const idrn_window *windows,
                                 uint32_t count, const idrn_image *results);
 

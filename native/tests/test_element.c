@@ -147,6 +147,23 @@ static void test_size_from_downstream(void) {
     gst_harness_teardown(harness);
 }
 
+/* Where it cares about one side only, the other keeps the frame's shape. */
+static void test_one_side_from_downstream(void) {
+    static const struct {
+        const gchar *caps;
+        gint width, height;
+    } sizes[] = {{"video/x-raw,width=200", 200, 150}, {"video/x-raw,height=99", 132, 99}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); ++i) {
+        GstHarness *harness = harness_of(element_with("frame"));
+        gst_harness_set_sink_caps_str(harness, sizes[i].caps);
+        set_src_caps(harness, "RGB");
+        gst_buffer_unref(gst_harness_push_and_pull(harness, frame_number(1, 3)));
+        assert_caps(harness, "RGB", sizes[i].width, sizes[i].height);
+        gst_harness_teardown(harness);
+    }
+}
+
 /* With mode=crops the pixels pass untouched, not even copied, and the face's picture is with its region and
  * on the bus. */
 static void test_crops(void) {
@@ -334,9 +351,85 @@ static void test_bad_model(void) {
     GstElement *element = gst_object_ref_sink(gst_element_factory_make("idrnsr", NULL));
     g_object_set(element, "model", "/nowhere", NULL);
     assert_start_fails(element, "'/nowhere' is missing");
+    element = gst_object_ref_sink(gst_element_factory_make("idrnsr", NULL));
+    g_object_set(element, "model", "/no\xffwhere", NULL);
+    assert_start_fails(element, "where' is missing");
     element = element_with("frame");
     g_object_set(element, "cascade", "/nowhere.xml", NULL);
     assert_start_fails(element, "'/nowhere.xml' is missing");
+}
+
+/* What an element is told while it runs would be taken from under its other thread: it keeps what it started
+ * with and says so. After a stop it may be told anything. */
+static void test_properties_while_running(void) {
+    GstElement *element = element_with("crops");
+    g_object_set(element, "roi-type", "face", NULL);
+    GstHarness *harness = harness_of(element);
+    GstBus *bus = gst_bus_new();
+    gchar *type = NULL;
+    gint mode = -1;
+
+    gst_element_set_bus(element, bus);
+    set_src_caps(harness, "RGB");
+    gst_buffer_unref(gst_harness_push_and_pull(harness, frame_number(0, 3)));
+    gst_util_set_object_arg(G_OBJECT(element), "mode", "frame");
+    g_object_set(element, "roi-type", "car", NULL);
+    g_object_get(element, "mode", &mode, "roi-type", &type, NULL);
+    g_assert_cmpint(mode, ==, 1);
+    g_assert_cmpstr(type, ==, "face");
+    g_free(type);
+    GstMessage *message = gst_bus_pop_filtered(bus, GST_MESSAGE_WARNING);
+    g_assert_nonnull(message);
+    gst_message_unref(message);
+    gst_harness_set_src_caps_str(harness, "video/x-raw,format=RGB,width=32,height=96,framerate=25/1");
+    gst_buffer_unref(gst_harness_push_and_pull(harness, frame_number(1, 3)));
+    assert_caps(harness, "RGB", 32, 96);
+    g_assert_cmpint(gst_element_set_state(element, GST_STATE_NULL), ==, GST_STATE_CHANGE_SUCCESS);
+    g_object_set(element, "roi-type", "car", NULL);
+    g_object_get(element, "roi-type", &type, NULL);
+    g_assert_cmpstr(type, ==, "car");
+    g_free(type);
+    gst_element_set_bus(element, NULL);
+    gst_object_unref(bus);
+    gst_harness_teardown(harness);
+}
+
+/* The caps change in mid-stream, to rows that end in padding. */
+static void test_other_caps_in_mid_stream(void) {
+    GstHarness *harness = harness_with("frame", "BGRx");
+    gst_buffer_unref(gst_harness_push_and_pull(harness, frame_number(0, 4)));
+    gst_harness_set_src_caps_str(harness, "video/x-raw,format=RGB,width=31,height=33,framerate=25/1");
+    gst_harness_set_sink_caps_str(harness, "video/x-raw,width=125,height=77");
+    GstVideoInfo from, to;
+    gst_video_info_set_format(&from, GST_VIDEO_FORMAT_RGB, 31, 33);
+    gst_video_info_set_format(&to, GST_VIDEO_FORMAT_RGB, 125, 77);
+    g_assert_cmpint(GST_VIDEO_INFO_PLANE_STRIDE(&from, 0), >, 3 * 31);
+    g_assert_cmpint(GST_VIDEO_INFO_PLANE_STRIDE(&to, 0), >, 3 * 125);
+    guint8 *pixels = g_malloc(from.size), *expected = g_malloc0(to.size);
+    for (gsize i = 0; i < from.size; ++i) {
+        pixels[i] = (guint8)(i * 7 / 5);
+    }
+    idrn_engine *engine = opened();
+    const idrn_image frame = {pixels, 31, 33, (size_t)GST_VIDEO_INFO_PLANE_STRIDE(&from, 0), IDRN_RGB};
+    const idrn_image picture = {expected, 125, 77, (size_t)GST_VIDEO_INFO_PLANE_STRIDE(&to, 0), IDRN_RGB};
+    const idrn_box box = {5, 5, 18, 18};
+    g_assert_cmpint(idrn_upscale(engine, &frame, &box, 1, IDRN_BACKGROUND_RESIZE, &picture), ==, IDRN_OK);
+    GstBuffer *in = gst_buffer_new_wrapped(pixels, from.size);
+    GST_BUFFER_PTS(in) = FRAME_NS;
+    add_face(in, "face", 5, 5, 18, 18);
+    GstBuffer *out = gst_harness_push_and_pull(harness, in);
+    assert_caps(harness, "RGB", 125, 77);
+    GstMapInfo map;
+    g_assert_true(gst_buffer_map(out, &map, GST_MAP_READ));
+    for (guint y = 0; y < picture.height_px; ++y) {
+        const gsize at = y * picture.stride_bytes;
+        g_assert_true(memcmp(map.data + at, expected + at, 3 * 125) == 0);
+    }
+    gst_buffer_unmap(out, &map);
+    idrn_close(engine);
+    g_free(expected);
+    gst_buffer_unref(out);
+    gst_harness_teardown(harness);
 }
 
 /* Planar video is refused in negotiation. A buffer smaller than its caps is no crash: an error with
@@ -390,6 +483,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/idrnsr/frame", test_frame);
     g_test_add_func("/idrnsr/size-from-downstream", test_size_from_downstream);
+    g_test_add_func("/idrnsr/one-side-from-downstream", test_one_side_from_downstream);
     g_test_add_func("/idrnsr/crops", test_crops);
     g_test_add_func("/idrnsr/crops-leaves-shared-buffers", test_crops_leaves_shared_buffers);
     g_test_add_func("/idrnsr/roi-type", test_roi_type);
@@ -398,6 +492,8 @@ int main(int argc, char **argv) {
     g_test_add_func("/idrnsr/latency", test_latency);
     g_test_add_func("/idrnsr/qos", test_qos);
     g_test_add_func("/idrnsr/bad-model", test_bad_model);
+    g_test_add_func("/idrnsr/properties-while-running", test_properties_while_running);
+    g_test_add_func("/idrnsr/other-caps-in-mid-stream", test_other_caps_in_mid_stream);
     g_test_add_func("/idrnsr/bad-input", test_bad_input);
     g_test_add_func("/idrnsr/pipeline", test_pipeline);
     return g_test_run();

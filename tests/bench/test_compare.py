@@ -95,6 +95,13 @@ def test_a_row_that_works_no_more_fails(make_report: Make) -> None:
     assert found.failed == ["m openvino int8"]
 
 
+def test_a_row_without_times_in_either_report_is_left_out(make_report: Make) -> None:
+    """What neither machine could run is nothing to compare."""
+    a, b = make_report([], reason="no module"), make_report([], reason="no module")
+    found = compare(a, b, 1.10)
+    assert (found.lines, found.failed) == ([], [])
+
+
 def test_rows_of_one_report_only_are_listed(make_report: Make) -> None:
     """A row that the other report lacks is said to be there, and is no failure."""
     a, b = make_report(times(5, 0)), make_report(times(5, 1))

@@ -85,7 +85,9 @@ def test_sources_from_a_file(
         (["--max-fps", "0"], "max_fps"),
         (["--faces-dir", "x", "--keep-count", "0"], "count"),
         (["--out", "ftp://u:secret@host"], "rtsp://"),
-        (["--timeout", "-1"], "stall_s"),
+        (["--timeout", "-1"], "--timeout"),
+        (["--out", "a.mp4", "--out", "./a.mp4"], "twice"),
+        (["--out", "null", "--metrics-port", "70000"], "65535"),
         (["--codec", "mpeg9", "--out", "a.mp4"], "mpeg9"),
     ],
 )
@@ -97,6 +99,16 @@ def test_wrong_usage_is_one_line(
     said = capsys.readouterr().err.splitlines()[-1]
     assert words in said
     assert "secret" not in said
+
+
+def test_a_source_is_not_written_over(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A clip that is its own output, by whatever name, stays as it is."""
+    clip = pictures.parent / "clip.mkv"
+    assert stream(pictures, "--out", clip, "--frame-scale", 1) == 0
+    before = clip.read_bytes()
+    assert stream(clip, "--out", clip.parent / "in" / ".." / "clip.mkv") == 2
+    assert "is a source too" in capsys.readouterr().err
+    assert clip.read_bytes() == before
 
 
 def test_a_source_that_cannot_be_read_fails(

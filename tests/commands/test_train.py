@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from idrn_trt.cli import build_parser
-from idrn_trt.commands.train import options_of
+from idrn_trt.commands.train import model_folder, options_of
 from idrn_trt.errors import OptionError
 from idrn_trt.options import RECIPES, TrainOptions
 
@@ -89,3 +89,24 @@ def test_other_words_are_refused(
         parsed(*words)
     assert caught.value.code == 2
     assert words[0] in capsys.readouterr().err
+
+
+def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every number that a run of the release recipe has by itself is in the help."""
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["train", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    run = TrainOptions(data="folder:x", out=Path("runs/x"))
+    for text in (
+        f"optimiser steps (default: {run.steps})", f"pairs a step (default: {run.batch})",
+        f"LR crop side (default: {run.lr_px})", f"see below (default: {run.network})",
+        f"peak, after warm-up (default: {run.peak_learning_rate})",
+        f"until the peak rate (default: {run.warmup_steps})",
+    ):  # fmt: skip
+        assert text in words
+
+
+def test_a_run_is_exported_to_a_folder_of_its_own_name() -> None:
+    """The next command that a run proposes overwrites none of the models in a source tree."""
+    assert model_folder(Path("runs/mine")) == "models/mine"
+    assert model_folder(Path("runs/mine/")) == "models/mine"

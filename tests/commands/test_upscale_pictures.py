@@ -335,6 +335,39 @@ def test_names_of_any_kind_as_arguments_and_in_any_encoding(oddly_named: Path) -
     assert all((oddly_named / f["output"]).exists() for f in frames)
 
 
+@pytest.mark.parametrize("output", [None, "in/out"], ids=["beside", "below"])
+def test_results_are_not_upscaled_again(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    output: str | None,
+) -> None:
+    """The same command again on a folder makes the same files, although the first ones lie in it."""
+    monkeypatch.chdir(tmp_path)
+    write_image(Path("in/a.jpg"), drawing())
+    write_image(Path("in/sub/b.sr.png"), drawing())
+    options = [] if output is None else ["-o", output]
+    assert upscale("in", *options) == 0
+    assert "passed over" not in capsys.readouterr().err
+    made = {str(path) for path in Path("in").rglob("*.*")}
+    assert upscale("in", *options) == 0
+    assert "note: 2 results of an earlier run are passed over" in capsys.readouterr().err
+    assert {str(path) for path in Path("in").rglob("*.*")} == made
+
+
+def test_a_result_that_is_named_is_upscaled_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Named beside its input a result is an input; a folder of nothing but results is a usage error."""
+    write_image(tmp_path / "a.jpg", drawing())
+    write_image(tmp_path / "a.sr.png", drawing())
+    assert upscale(tmp_path / "a.jpg", tmp_path / "a.sr.png") == 0
+    assert (tmp_path / "a.sr.sr.png").exists()
+    write_image(tmp_path / "in" / "out" / "a.png", drawing())
+    assert upscale(tmp_path / "in", "-o", tmp_path / "in" / "out") == 2
+    assert "only results of an earlier run" in capsys.readouterr().err
+
+
 def test_names_that_no_system_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name too long for the system, in or out, is one line each and exit 1."""
     write_image(tmp_path / "p.png", drawing())

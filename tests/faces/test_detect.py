@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -151,8 +152,9 @@ def test_options_that_are_none() -> None:
     """YuNet without its file, and a face smaller than any, are OptionErrors that say what to give."""
     with pytest.raises(OptionError, match="model_file"):
         open_detector("yunet")
-    with pytest.raises(OptionError, match="at least 8"):
-        open_detector("haar", min_face_px=7)
+    for unfit in (7, math.nan, math.inf):
+        with pytest.raises(OptionError, match="at least 8"):
+            open_detector("haar", min_face_px=unfit)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a network"], ids=["missing", "empty", "text"])

@@ -57,7 +57,19 @@ def test_asked_for_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("out_size", "frame_scale"), [((0, 5), None), ((5, -1), None), (None, 3), ((5, 5), 1)]
+    ("out_size", "frame_scale"),
+    [
+        ((0, 5), None),
+        ((5, -1), None),
+        (None, 3),
+        ((5, 5), 1),
+        ((640,), None),
+        ("640x480", None),
+        ((640.5, 480), None),
+        ((True, 5), None),
+        (None, 2.0),
+        (None, "2"),
+    ],
 )
 def test_sizes_that_are_none(out_size: tuple[int, int] | None, frame_scale: int | None) -> None:
     """A size below one pixel, a scale that is not offered, or both at once is an OptionError."""

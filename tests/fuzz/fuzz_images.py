@@ -60,6 +60,9 @@ def _pictures() -> Iterator[bytes]:
         yield _saved(rgba, "WEBP", **settings)
     yield _saved(rgba, "AVIF", speed=10)
     yield _saved(rgb, "AVIF", speed=10, **moving)
+    for image in (rgb, rgba):
+        yield _saved(image, "TGA", compression="tga_rle")
+    yield _saved(rgb, "JPEG2000")
     yield _saved(palette, "GIF", transparency=3)
     yield _saved(palette, "GIF", **moving)
     for image in (rgb, grey, paper, deep):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -170,3 +171,38 @@ def test_cascade_with_crops(
     assert said.count("idrn-faces") >= with_faces > 0
     for field in ("window-width", "window-height"):
         assert said.count(field) >= with_faces
+
+
+def test_cascade_with_a_face_at_the_top(
+    built: Callable[[str], Path], launch: str, cascade: Path, frames: UInt8, tmp_path: Path
+) -> None:
+    """A face whose box begins above the frame has its window at the frame's top in mode=crops."""
+    plugin = built("gst/libgstidrnsr.so")
+    (face,) = open_detector("haar").detect(frames[0])
+    # As far as the cascade still finds it.
+    shift = round(face.box.y + 0.1 * face.box.h)
+    higher = np.roll(frames[:1], -shift, axis=1)
+    higher[:, HEIGHT - shift :] = 0
+    assert open_detector("haar").detect(higher[0])[0].box.y < -1
+    clip = np.repeat(higher, FRAMES, axis=0)
+    element = f"idrnsr mode=crops cascade={cascade}"
+    _, said = _through([launch, "-m"], element, plugin, clip, tmp_path, scale=1)
+    assert {int(y) for y in re.findall(r"window-y\W+int\W+(\d+)", said)} == {0}
+
+
+def test_cascade_finds_the_smallest_faces(
+    built: Callable[[str], Path], launch: str, cascade: Path, frames: UInt8, tmp_path: Path
+) -> None:
+    """min-face-px is of the face, as Python's is, not of the smaller square that a cascade finds it by."""
+    plugin = built("gst/libgstidrnsr.so")
+    small = np.zeros_like(frames)
+    for frame, picture in zip(frames, small, strict=True):
+        picture[: HEIGHT // 2, : WIDTH // 2] = cv2.resize(
+            frame, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA
+        )
+    found = [face.box.h for picture in small for face in open_detector("haar").detect(picture)]
+    assert found
+    assert max(found) < 27
+    element = f"idrnsr mode=crops cascade={cascade} min-face-px=24"
+    _, said = _through([launch, "-m"], element, plugin, small, tmp_path, scale=1)
+    assert "idrn-faces" in said
