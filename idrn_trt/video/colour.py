@@ -20,6 +20,7 @@ UNSPECIFIED = 2
 BT709, FCC, BT470BG, BT601, SMPTE240M, BT2020 = 1, 4, 5, 6, 7, 9
 LIMITED, FULL = 1, 2
 PQ, HLG = 16, 18
+TRANSPARENCY = "transparency is dropped"
 
 # H.273 matrix -> libswscale's number for the same (SWS_CS_*, libswscale/swscale.h).
 _SWSCALE = {BT709: 1, FCC: 4, BT470BG: 5, BT601: 5, SMPTE240M: 7, BT2020: 9}
@@ -67,7 +68,7 @@ def colour_of(frame: VideoFrame) -> tuple[Colour, list[str]]:
     if (bits := max(part.bits for part in frame.format.components)) > 8:
         notes.append(f"{bits}-bit ({name}): upscaled and written in 8 bits")
     if _has_alpha(frame.format):
-        notes.append("transparency is dropped")
+        notes.append(TRANSPARENCY)
     colour = Colour(matrix, full, int(frame.color_primaries), int(frame.color_trc), assumed)
     return colour, notes
 

@@ -110,6 +110,9 @@ ENCODERS = {
     )
 }  # fmt: skip
 
+# What FFmpeg's muxer for .mov refuses only once the file is begun.
+_NOT_IN_MOV = frozenset({"vp9", "av1"})
+
 CODECS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
 # What "hardware" tries, in this order; all H.264, which plays everywhere.
 HARDWARE = ("h264_nvenc", "h264_qsv", "h264_amf")
@@ -178,7 +181,9 @@ def _check_fits(encoder: Encoder, container: str) -> None:
 
     try:
         with av.open(io.BytesIO(), "w", format=container) as probe:
-            probe.add_stream(encoder.name, rate=25)
+            stream = probe.add_stream(encoder.name, rate=25)
+            if container == "mov" and stream.codec.canonical_name in _NOT_IN_MOV:
+                raise ValueError(stream.codec.canonical_name)
     except av.codec.codec.UnknownCodecError as error:
         raise OptionError(f"encoder {encoder.name!r} is not part of this PyAV") from error
     except ValueError as error:

@@ -17,9 +17,10 @@ from idrn_trt.images import READ_SUFFIXES, Source
 
 VIDEO_SUFFIXES = frozenset(
     {
-        ".3gp", ".264", ".asf", ".avi", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m2v", ".m4v",
-        ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-        ".y4m",
+        ".3g2", ".3gp", ".264", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc",
+        ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mk3d", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg",
+        ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv",
+        ".wtv", ".y4m",
     }
 )  # fmt: skip
 _HEAD_BYTES = 512

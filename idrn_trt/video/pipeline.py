@@ -161,6 +161,8 @@ def _plan(
         sample_aspect=reader.sample_aspect,
         streams=reader.tracks,
         metadata=reader.metadata,
+        video_metadata=reader.video_metadata,
+        disposition=reader.disposition,
         chapters=reader.chapters,
         threads=options.threads,
     )
@@ -232,7 +234,7 @@ class _Frames:
             self._on_frame(FrameDone(report.frames, time_s, size, result))
         report.frames += 1
         report.faces += len(result.faces)
-        report.without_face += not result.faces
+        report.without_face += not (result.faces or result.too_large)
         report.too_large += len(result.too_large)
 
 

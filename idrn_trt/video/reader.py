@@ -16,10 +16,11 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from idrn_trt.errors import SourceError
-from idrn_trt.video.colour import Colour, ToRgb, colour_of
+from idrn_trt.video.colour import TRANSPARENCY, Colour, ToRgb, colour_of
 from idrn_trt.video.deinterlace import Deinterlacer
 from idrn_trt.video.options import VideoOptions
 from idrn_trt.video.orient import Turn, turn_of
+from idrn_trt.video.side_data import left_out
 from idrn_trt.video.timeline import Timeline
 
 UInt8 = npt.NDArray[np.uint8]
@@ -32,6 +33,7 @@ DEMUXERS = (
 # Packets of other tracks handed over at once: a file need not be interleaved.
 _MOST_PACKETS = 256
 _DEFAULT_RATE = Fraction(25)
+_MOST_RATE = Fraction(240)
 _PIPE_HINT = (
     " (an MP4 with its index at the end cannot be read through a pipe: give the file's name)"
 )
@@ -60,8 +62,9 @@ class Reader(AbstractContextManager["Reader"]):
     After the first picture: colour, and notes on what was converted. After the last: damage, a sentence
     on what of the file could not be read, or "". All else is known from the start: time_base of
     pictures, rate in frames/s, sample_aspect of a pixel as shown, expected_frames (0 where the file does
-    not say), tracks (the other audio and subtitle streams), dropped (a sentence for each other one),
-    metadata and chapters.
+    not say), tracks (the other audio and subtitle streams), dropped (a sentence for each other one, and
+    for what only the whole clip has), the file's metadata and chapters, and video_metadata and disposition of
+    the video track.
 
     source: a path, or a binary file open for reading, which may be a pipe and stays the caller's to
     close. One thread iterates and closes. Raises SourceError for what is no clip with a video track.
@@ -79,7 +82,9 @@ class Reader(AbstractContextManager["Reader"]):
             self.rate = _rate(self._video)
             self.sample_aspect = self._video.sample_aspect_ratio or Fraction(1)
             self.tracks, self.dropped = self._other_streams()
-            self.metadata = dict(self._container.metadata)
+            self.metadata = self._file_metadata()
+            self.video_metadata = _kept_metadata(self._video)
+            self.disposition: Any = self._video.disposition
             self.chapters = self._chapters()
             self._timeline = Timeline(self._container, self._video, self.tracks, self._options)
             self.expected_frames = self._timeline.expected_frames(self._video.frames, self.rate)
@@ -102,7 +107,8 @@ class Reader(AbstractContextManager["Reader"]):
         packets: list[Packet[Any]] = []
         self._timeline.seek()
         for packet in self._packets():
-            if packet.stream_index != self._video.index:
+            # Not by its number: the packet that flushes the decoder has none of its own.
+            if packet.stream is not self._video:
                 packets.append(packet)
                 if len(packets) >= _MOST_PACKETS and self._pictures:
                     yield Step(self._timeline.place_packets(packets))
@@ -188,11 +194,25 @@ class Reader(AbstractContextManager["Reader"]):
                 dropped.append(f"{kind} {stream.index} is left out")
         return kept, dropped
 
+    def _file_metadata(self) -> dict[str, str]:
+        """The file's texts; a timecode is that of its first frame."""
+        metadata = dict(self._container.metadata)
+        timecodes = [key for key in metadata if key.lower() == "timecode"]
+        if timecodes and self._options.start_s > 0:
+            self.dropped.append("the timecode is left out: it is that of the whole clip's begin")
+            for key in timecodes:
+                del metadata[key]
+        return metadata
+
     def _chapters(self) -> list[Any]:
         """The chapters of a clip that is read whole, those with sound times."""
-        if not self._options.whole:
-            return []
         chapters = self._container.chapters()
+        if not self._options.whole:
+            if chapters:
+                self.dropped.append(
+                    f"chapters ({len(chapters)}) are left out: they are the whole clip's"
+                )
+            return []
         return [c for c in chapters if c["time_base"] and 0 <= c["start"] <= c["end"]]
 
     def _packets(self) -> Iterator[Packet[Any]]:
@@ -218,6 +238,7 @@ class Reader(AbstractContextManager["Reader"]):
             self._undecodable += bool(self._pictures or self._options.start_s == 0)
             return
         for frame in frames:
+            self._timeline.stamp(frame)
             yield from self._finished(frame)
         if not packet.size and self._deinterlacer is not None:
             for frame in self._deinterlacer.flush():
@@ -245,8 +266,11 @@ class Reader(AbstractContextManager["Reader"]):
         self._turn, swapped, turned = turn_of(frame)
         if swapped:
             self.sample_aspect = 1 / self.sample_aspect
-        for note in (*notes, turned):
+        for note in (*notes, turned, *left_out(frame)):
             self._note(note)
+        if _lower_keys(self._video.metadata).get("alpha_mode") == "1":
+            # WebM's second picture beside each packet, which FFmpeg's own decoders of VP8 and VP9 pass over.
+            self._note(TRANSPARENCY)
         self._to_rgb = ToRgb(self.colour, *self._size, threads=1)
 
     def _picture(self, frame: VideoFrame) -> Iterator[Picture]:
@@ -292,10 +316,23 @@ def _is_cover(stream: Any) -> bool:
 _ATTACHED_PIC = 1 << 10
 
 
+def _kept_metadata(stream: Any) -> dict[str, str]:
+    """What a video track is called. All else, such as alpha_mode, is about how it was stored."""
+    told = _lower_keys(stream.metadata)
+    return {key: told[key] for key in ("language", "title") if key in told}
+
+
+def _lower_keys(metadata: dict[str, str]) -> dict[str, str]:
+    """Keys as FFmpeg compares them; files spell them in either case."""
+    return {key.lower(): text for key, text in metadata.items()}
+
+
 def _rate(stream: Any) -> Fraction:
     """Frames a second, for the encoder's rate control; the times themselves come from the frames."""
-    rate = stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
-    return Fraction(min(max(rate, Fraction(1)), Fraction(240))).limit_denominator(100_000)
+    rate = stream.average_rate
+    if not rate or rate > _MOST_RATE:  # a raw DV file's is its unit of time
+        rate = stream.guessed_rate or _DEFAULT_RATE
+    return Fraction(min(max(rate, Fraction(1)), _MOST_RATE)).limit_denominator(100_000)
 
 
 def _reason(error: BaseException) -> str:

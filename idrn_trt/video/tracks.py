@@ -36,9 +36,8 @@ class Tracks:
     def _add(self, stream: Any) -> None:
         name, form = self._names[stream.index], self._container.format.name
         if not holds(form, stream):
-            self.notes.append(
-                f"{name} is dropped: {form} cannot hold it (-o NAME.mkv holds most) or it is damaged"
-            )
+            hint = " (-o NAME.mkv can)" if holds("matroska", stream) else ""
+            self.notes.append(f"{name} is dropped: {form} cannot hold it{hint} or it is damaged")
             return
         target = self._container.add_stream_from_template(stream, opaque=True)
         target.metadata.update(file_metadata(stream.metadata))

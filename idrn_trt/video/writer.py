@@ -32,7 +32,8 @@ class Plan:
     """What is written: the muxer, the encoder with its options, and what the video track is like.
 
     size: (width, height) of the pictures given. time_base: the unit of their times. streams: tracks of
-    an open input to copy. chapters: as PyAV gives them.
+    an open input to copy. metadata: the file's; video_metadata, disposition: the video track's. chapters,
+    disposition: as PyAV gives them.
     """
 
     container: str
@@ -45,6 +46,8 @@ class Plan:
     sample_aspect: Fraction = Fraction(1)
     streams: Sequence[Any] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    video_metadata: Mapping[str, str] = field(default_factory=dict)
+    disposition: Any = 0
     chapters: Sequence[Any] = ()
     threads: int | None = None
 
@@ -84,6 +87,8 @@ class Writer:
         stream = self._container.add_stream(
             encoder.name, rate=plan.rate, options=dict(plan.options)
         )
+        stream.metadata.update(plan.video_metadata)
+        stream.disposition = plan.disposition
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, encoder.pix_fmt
         context.time_base = stream.time_base = plan.time_base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -115,10 +116,27 @@ def test_transparency_is_dropped_with_a_note(tmp_path: Path, same_size: Upscaler
     assert report.notes == ["transparency is dropped"]
 
 
+def test_the_transparency_of_webm_is_dropped_with_a_note(
+    tmp_path: Path, same_size: Upscaler
+) -> None:
+    """WebM keeps alpha beside the pictures, where no decoder here looks: that is said too."""
+    source = tmp_path / "in.webm"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libvpx", rate=25, options={"auto-alt-ref": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        frame = av.VideoFrame.from_ndarray(picture(0), "rgb24").reformat(format="yuva420p")
+        frame.pts = 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    report = upscale_clip(source, tmp_path / "out.mp4", same_size)
+    assert "transparency is dropped" in report.notes
+
+
 def test_high_dynamic_range_is_said(tmp_path: Path, same_size: Upscaler) -> None:
-    """A PQ clip keeps its transfer function's tag in 8 bits, and two notes say what that means."""
+    """A PQ clip keeps its transfer function's tag in 8 bits, and notes say what that means and costs."""
     source = tmp_path / "in.mp4"
-    params = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
+    params = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:cll=1000,400"
     Clip(
         source, [bars()] * 2, pix_fmt="yuv420p10le", matrix=1, color_range=1,
         options={"x264-params": params},
@@ -127,3 +145,4 @@ def test_high_dynamic_range_is_said(tmp_path: Path, same_size: Upscaler) -> None
     assert decode(tmp_path / "out.mp4").frames[0].color_trc == 16
     assert any("high dynamic range" in note for note in report.notes)
     assert any("10-bit" in note for note in report.notes)
+    assert any("mastering data" in note for note in report.notes)

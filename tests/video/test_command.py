@@ -106,6 +106,9 @@ def test_a_part(tmp_path: Path) -> None:
         (["--codec", "vp9", "--preset", "veryfast"], "no preset"),
         (["-o", "clear.jpg"], ".mkv"),
         (["-o", "clear.webm", "--codec", "h264"], "webm cannot hold"),
+        (["-o", "clear.mov", "--codec", "av1"], "mov cannot hold"),
+        (["-o", "clear.avi"], ".mkv"),
+        (["-o", "clear.GIF"], ".mkv"),
     ],
 )
 def test_wrong_options_are_one_line(

@@ -49,6 +49,36 @@ def test_a_clip_cut_off_in_the_middle(tmp_path: Path, same_size: Upscaler, endin
         assert after.times == pytest.approx(decode(whole).times[: len(after.times)], abs=0.001)
 
 
+def test_a_torn_packet_that_is_not_the_last(tmp_path: Path, same_size: Upscaler) -> None:
+    """Where the end of a stream tears a packet, it is said, though others are handed over after that one."""
+    data = Clip(
+        tmp_path / "whole.mpg", noisy(50), codec="mpeg2video", audio="mp2"
+    ).make().read_bytes()  # fmt: skip
+    source = tmp_path / "in.mpg"
+    for percent in range(30, 80):
+        source.write_bytes(data[: len(data) * percent // 100])
+        with av.open(str(source)) as container:
+            torn = [packet.is_corrupt for packet in container.demux() if packet.size]
+        if any(torn) and not torn[-1]:
+            break
+    else:
+        pytest.fail("no such cut")
+    assert "is cut off at" in upscale_clip(source, tmp_path / "out.mkv", same_size).damage
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_mxf_says_how_long_it_is(tmp_path: Path, same_size: Upscaler, cut: bool) -> None:  # noqa: FBT001
+    """MXF's header tells the end of a clip, so a missing one is noticed, and a whole one is not."""
+    whole = Clip(tmp_path / "whole.mxf", noisy(50), codec="mpeg2video", audio="pcm_s16le")
+    data = whole.make().read_bytes()
+    source = tmp_path / "in.mxf"
+    # Between two packets, so that none is torn: a picture's or sound's key (SMPTE ST 379-1).
+    between = data.index(bytes.fromhex("060e2b34 01020101 0d010301"), len(data) * 6 // 10)
+    source.write_bytes(data[:between] if cut else data)
+    report = upscale_clip(source, tmp_path / "out.mkv", same_size)
+    assert ("is cut off at" in report.damage) is cut
+
+
 def test_a_damaged_stretch(tmp_path: Path, same_size: Upscaler) -> None:
     """Packets of noise in the middle cost their frames; the rest is written, and it is said."""
     source = tmp_path / "in.mkv"
@@ -179,8 +209,9 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert target.read_bytes() == b"an older result"
 
 
-def test_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
-    """Ctrl-C exits 130 and leaves a file that plays, of the frames done until then."""
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_interrupt_keeps_what_was_done(tmp_path: Path, end: signal.Signals) -> None:
+    """Ctrl-C, and what `kill` sends, exit 130 and leave a file that plays, of the frames done until then."""
     source = Clip(
         tmp_path / "in.mkv", [picture(k, 320, 240) for k in range(2000)], audio="aac"
     ).make()
@@ -193,7 +224,7 @@ def test_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
     while not _bytes_in(target.parent) > 30_000 and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, end)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from clips import Clip, decode, picture, plane_array, rgb_of
 from told import Told
 
@@ -222,6 +223,32 @@ def test_a_part_of_a_clip(tmp_path: Path, upscaler: Upscaler) -> None:
     assert report.damage == ""
 
 
+def test_words_on_show_where_a_part_begins_and_ends(tmp_path: Path, upscaler: Upscaler) -> None:
+    """A subtitle that lasts over the begin or the end of a part is in it, for as long as it is seen there."""
+    source = Clip(
+        tmp_path / "in.mkv", [picture(k) for k in range(25)], subtitles="subrip"
+    ).make()  # lines from 0.1 to 0.3 s and from 0.4 to 0.6 s
+    part = VideoOptions(start_s=0.2, duration_s=0.3)
+    upscale_clip(source, tmp_path / "out.mkv", upscaler, part)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        words = [
+            (packet.pts, packet.duration, bytes(packet))
+            for packet in container.demux(subtitles=0)
+            if packet.size
+        ]
+    assert words == [(0, 100, b"first line"), (200, 100, b"second")]
+
+
+@pytest.mark.parametrize("start", [0.04, 0.2, 0.24, 0.56, 0.6, 0.92])
+def test_a_part_that_begins_at_a_frame(tmp_path: Path, same_size: Upscaler, start: float) -> None:
+    """A start and a duration given as decimals hit the frames at those times, though floats are not exact."""
+    source = Clip(tmp_path / "in.mp4", [picture(k) for k in range(50)]).make()
+    part = VideoOptions(start_s=start, duration_s=0.36)
+    assert upscale_clip(source, tmp_path / "out.mp4", same_size, part).frames == 9
+    first = decode(tmp_path / "out.mp4").frames[0].to_ndarray(format="rgb24")
+    assert first[..., 2].mean() == pytest.approx(9 * round(start * 25), abs=4)
+
+
 def test_a_part_beyond_the_end(tmp_path: Path, upscaler: Upscaler) -> None:
     """A start after the last frame is an error that says where the clip ends."""
     source = Clip(tmp_path / "in.mp4", [picture(k) for k in EVEN]).make()
@@ -324,6 +351,43 @@ def test_metadata_is_kept(tmp_path: Path, upscaler: Upscaler) -> None:
         assert container.metadata["title"] == "Grüße"
         kept = {c["metadata"]["title"]: c["start"] * c["time_base"] for c in container.chapters()}
         assert kept == {"Anfang": 0, "Ende": Fraction(80, 1000)}
+
+
+def test_a_video_track_keeps_what_it_is_called(tmp_path: Path, same_size: Upscaler) -> None:
+    """The video track's language, title and disposition are carried over."""
+    whole = Clip(tmp_path / "whole.mkv", [picture(k) for k in range(5)]).make()
+    with av.open(str(whole)) as old, av.open(str(tmp_path / "in.mkv"), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        copy.metadata.update({"language": "jpn", "title": "Main", "alpha_mode": "0"})
+        copy.disposition = Disposition.default | Disposition.original
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+    upscale_clip(tmp_path / "in.mkv", tmp_path / "out.mkv", same_size)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        video = container.streams.video[0]
+        assert video.language == "jpn"
+        assert video.metadata["title"] == "Main"
+        assert video.disposition == Disposition.default | Disposition.original
+
+
+def test_chapters_of_a_part_are_left_out_and_said(tmp_path: Path, same_size: Upscaler) -> None:
+    """Chapters are the whole clip's: a part has none, and a note says so."""
+    whole = Clip(tmp_path / "whole.mkv", [picture(k) for k in range(50)]).make()
+    with av.open(str(whole)) as old, av.open(str(tmp_path / "in.mkv"), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        chapter = {"id": 1, "start": 0, "end": 1000, "time_base": Fraction(1, 1000)}
+        new.set_chapters([{**chapter, "metadata": {"title": "One"}}])
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+    part = VideoOptions(duration_s=1.0)
+    report = upscale_clip(tmp_path / "in.mkv", tmp_path / "out.mkv", same_size, part)
+    assert report.notes == ["chapters (1) are left out: they are the whole clip's"]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert not container.chapters()
 
 
 def test_the_index_is_at_the_front(tmp_path: Path, upscaler: Upscaler) -> None:
