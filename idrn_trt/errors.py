@@ -42,3 +42,8 @@ class SinkError(IdrnError, OSError):
 
 class TrainingError(IdrnError, RuntimeError):
     """Training cannot start or go on: unusable data, or a loss that is no longer finite."""
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, in lower case, without the path that a message of ours names itself."""
+    return (error.strerror or str(error)).lower()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from idrn_trt.errors import SinkError
+from idrn_trt.errors import SinkError, reason_of
 
 
 def is_folder(path: Path | str) -> bool:
@@ -42,7 +42,7 @@ def replacing(path: Path, what: str) -> Iterator[Path]:
         yield part
         part.replace(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise SinkError(f"cannot write {what} {str(path)!r}: {reason}") from error
     finally:
         # Not only FileNotFoundError: below a file that is no folder there is nothing to remove either.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from idrn_trt.errors import ModelError
+from idrn_trt.errors import ModelError, reason_of
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -77,7 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
     except ModelError as error:
         raise ModelError(f"model manifest {str(path)!r}: {error}") from error
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise ModelError(f"model manifest {str(path)!r} cannot be read: {reason}") from error
 
 

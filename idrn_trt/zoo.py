@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from idrn_trt.errors import ModelError
+from idrn_trt.errors import ModelError, reason_of
 from idrn_trt.manifest import (
     FACE_DETECTION,
     FORMAT_VERSION,
@@ -252,7 +252,7 @@ def _compare(path: Path, sha256: str, entry: ModelFile) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> ModelError:
-    reason = (error.strerror or str(error)).lower()
+    reason = reason_of(error)
     return ModelError(f"model file {str(path)!r} cannot be read: {reason}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from idrn_trt.errors import SourceError
+from idrn_trt.errors import SourceError, reason_of
 
 FORMAT = 1
 KIND = "idrn_trt latency report"
@@ -42,7 +42,7 @@ def read_report(path: Path) -> Document:
     except SourceError:
         raise
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise SourceError(f"cannot read report {str(path)!r}: {reason}") from error
     except (ValueError, RecursionError) as error:
         reason = str(error) or "nested too deeply"

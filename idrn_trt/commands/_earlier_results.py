@@ -17,14 +17,15 @@ def without_results(
 
     named: the command's inputs; a file that is one of them is kept whatever it is called. output: its -o.
     With it, results are what lies below it where it is itself below a folder that was searched; without,
-    NAME.sr.png and NAME.sr.mp4 beside another input NAME.
+    NAME.sr.png and NAME.sr.mp4 beside another input NAME, its ending left out or not.
     """
     asked = {Path(text).absolute() for text in named}
     if output is not None:
         out = Path(output).absolute()
         old = {item.source.path for item in found if _is_below(item, out)}
     else:
-        stems = {item.source.path.with_suffix("") for item in found}
+        paths = [item.source.path for item in found]
+        stems = {*paths, *(path.with_suffix("") for path in paths)}
         old = {item.source.path for item in found if _is_beside(item.source.path, stems)}
     return [
         item
@@ -40,5 +41,5 @@ def _is_below(item: Input, out: Path) -> bool:
 
 
 def _is_beside(path: Path, stems: set[Path]) -> bool:
-    """stems: the inputs' paths without their endings."""
+    """stems: the inputs' paths, with their endings and without."""
     return path.name.endswith(_RESULTS) and path.with_suffix("").with_suffix("") in stems

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from idrn_trt.commands._earlier_results import without_results
 from idrn_trt.commands._upscale_report import faces_entry
-from idrn_trt.errors import OptionError, SinkError, SourceError
+from idrn_trt.errors import OptionError, SinkError, SourceError, reason_of
 from idrn_trt.faces.layout import background
 from idrn_trt.images import (
     Picture,
@@ -88,11 +88,12 @@ def _is_terminal(stream: Any) -> bool:
 
 
 def upscale_picture(
-    upscaler: Upscaler, source: Source, target: Path, view: str, max_pixels: int
-) -> dict[str, Any]:
-    """Do one picture; its entry of the JSON. Raises SourceError or SinkError.
+    upscaler: Upscaler, source: Source, view: str, max_pixels: int
+) -> tuple[Picture | None, dict[str, Any]]:
+    """One picture's result, and its entry of the JSON but for where it is written (`write_made`).
 
-    source may be STDIN, target may be STDOUT. "notes" of the entry: what the result has not kept.
+    None where no face is found and the view shows faces only. source may be STDIN. "notes" of the entry:
+    what the result has not kept. Raises SourceError or SinkError.
     """
     picture = _read(source, max_pixels)
     rgb = without_halo(picture.rgb, picture.alpha)
@@ -110,19 +111,24 @@ def upscale_picture(
     notes = list(picture.notes)
     if made is None:
         notes.append("no face found, so there is none to show: nothing written")
-    else:
-        if picture.alpha is not None and made.alpha is None:
-            notes.append(f"the result is without transparency, which --view {view} does not show")
-        lost = _write(target, made)
-        notes += [f"the result is without {clause}" for clause in lost]
-    return {
+    elif picture.alpha is not None and made.alpha is None:
+        notes.append(f"the result is without transparency, which --view {view} does not show")
+    return made, {
         "time_s": 0.0,
         "input": str(source.path),
-        "output": None if made is None else str(target),
         "size": [width, height],
         "output_size": None if made is None else [made.rgb.shape[1], made.rgb.shape[0]],
         "notes": notes,
         **faces_entry(result),
+    }
+
+
+def write_made(target: Path, made: Picture | None, notes: list[str]) -> dict[str, Any]:
+    """Write such a result, if there is one; what its entry gains. target may be STDOUT. Raises SinkError."""
+    lost = () if made is None else _write(target, made)
+    return {
+        "output": None if made is None else str(target),
+        "notes": notes + [f"the result is without {clause}" for clause in lost],
     }
 
 
@@ -173,7 +179,7 @@ def _read(source: Source, max_pixels: int) -> Picture:
     except SourceError:
         raise
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise SourceError(f"cannot read {name}: {reason}") from error
     return parse_picture(data, name, max_pixels)
 
@@ -197,5 +203,5 @@ def _to_stdout(data: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise SinkError(f"cannot write picture to standard output: {reason}") from error

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idrn_trt.errors import BackendUnavailable, OptionError, SinkError
+from idrn_trt.errors import BackendUnavailable, OptionError, SinkError, reason_of
 from idrn_trt.tables import table
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise SinkError(f"cannot write {str(path)!r}: {reason}") from error
 
 

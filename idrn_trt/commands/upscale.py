@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,8 +122,11 @@ def run(args: argparse.Namespace) -> int:
     with Report(args.json, tables) as report, Upscaler(**upscaler_arguments(args)) as upscaler:
         for note in upscaler.notes:
             print(f"note: {note}", file=sys.stderr)
-        job = _Job(upscaler, args.view, max_pixels, options, report, thumbnail=args.thumbnail)
-        with _ended_as_by_ctrl_c():
+        with _Interrupts() as interrupts:
+            job = _Job(
+                upscaler, args.view, max_pixels, options, report, interrupts,
+                thumbnail=args.thumbnail,
+            )  # fmt: skip
             interrupted = job.all(list(zip(inputs, targets, strict=True)))
         summary = report.summary(upscaler, inputs, time.perf_counter() - start)
         report.write(summary)
@@ -131,22 +135,47 @@ def run(args: argparse.Namespace) -> int:
     return 1 if summary["failed"] else 0
 
 
-@contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Have what `kill`, `timeout` and a closed terminal send leave whole files, and no temporary one."""
-    names = ("SIGTERM", "SIGHUP")  # the second is not everywhere
-    ends = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # Only the main thread takes signals; one that is ignored, as below nohup, stays so.
-    if threading.current_thread() is not threading.main_thread():
-        ends = []
-    before = {end: signal.getsignal(end) for end in ends if signal.getsignal(end) != signal.SIG_IGN}
-    for end in before:
-        signal.signal(end, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for end, handler in before.items():
-            signal.signal(end, handler)
+class _Interrupts:
+    """Ctrl-C, and likewise what `kill`, `timeout` and a closed terminal send: KeyboardInterrupt, unless held.
+
+    What is in work then leaves whole files and no temporary one. To be entered with `with`.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._holding = False
+        self._came = False
+
+    def __enter__(self) -> _Interrupts:  # noqa: PYI034 (typing.Self needs Python 3.11)
+        # Only the main thread takes signals; one that is ignored, as below nohup, stays so.
+        if threading.current_thread() is threading.main_thread():
+            names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is not everywhere
+            known = [getattr(signal, name) for name in names if hasattr(signal, name)]
+            before = {number: signal.getsignal(number) for number in known}
+            self._before = {n: h for n, h in before.items() if h != signal.SIG_IGN}
+            for number in self._before:
+                signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, _number: int, _frame: object) -> None:
+        if self._came or not self._holding:
+            raise KeyboardInterrupt
+        self._came = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is done here is done wholly, an interrupt meanwhile raised after it; a second is not held."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+            if self._came:
+                raise KeyboardInterrupt
 
 
 class _Job:
@@ -159,6 +188,7 @@ class _Job:
         max_pixels: int,
         options: VideoOptions | None,
         report: Report,
+        interrupts: _Interrupts,
         *,
         thumbnail: bool,
     ) -> None:
@@ -167,6 +197,7 @@ class _Job:
         self._max_pixels = max_pixels
         self._options = options
         self._report = report
+        self._interrupts = interrupts
         self._thumbnail = thumbnail
 
     def all(self, pairs: list[tuple[Input, Path]]) -> bool:
@@ -195,10 +226,14 @@ class _Job:
     def _picture(self, index: int, source: Source, target: Path) -> None:
         from tqdm import tqdm
 
-        from idrn_trt.commands._upscale_pictures import upscale_picture
+        from idrn_trt.commands._upscale_pictures import upscale_picture, write_made
 
-        entry = upscale_picture(self._upscaler, source, target, self._view, self._max_pixels)
-        for line in self._report.picture({"index": index, **entry}):
+        made, entry = upscale_picture(self._upscaler, source, self._view, self._max_pixels)
+        # No picture is written that the report does not know of.
+        with self._interrupts.held():
+            entry |= write_made(target, made, entry["notes"])
+            lines = self._report.picture({"index": index, **entry})
+        for line in lines:
             tqdm.write(line, file=sys.stderr)
 
     def _clip(self, source: Source, target: Path) -> bool:
@@ -286,13 +321,7 @@ def _video_options(
 
 def _targets(inputs: list[Input], output: str | None) -> list[Path]:
     """Where each result goes. Raises OptionError before any work when two would be one file."""
-    if output is None:
-        targets = [
-            item.source.path.with_name(f"{item.source.path.stem}.sr{_ending(item)}")
-            for item in inputs
-        ]
-    else:
-        targets = _named_targets(inputs, output)
+    targets = _unnamed_targets(inputs) if output is None else _named_targets(inputs, output)
     seen: dict[Path, Source] = {}
     for item, target in zip(inputs, targets, strict=True):
         source = item.source
@@ -306,6 +335,21 @@ def _targets(inputs: list[Input], output: str | None) -> list[Path]:
         if _same_file(target, source.path):
             raise OptionError(f"the result would overwrite its input {str(target)!r}")
     return targets
+
+
+def _unnamed_targets(inputs: list[Input]) -> list[Path]:
+    """Beside each input: photo.sr.png."""
+    return _apart([(item.source.path, f".sr{_ending(item)}") for item in inputs])
+
+
+def _apart(named: list[tuple[Path, str]]) -> list[Path]:
+    """Each name with its own ending replaced; a.jpg and a.png, which would then be one, keep theirs."""
+    targets = [path.with_suffix(ending) for path, ending in named]
+    count = Counter(targets)
+    return [
+        target if count[target] == 1 else path.with_name(path.name + ending)
+        for target, (path, ending) in zip(targets, named, strict=True)
+    ]
 
 
 def _same_file(one: Path, other: Path) -> bool:
@@ -333,7 +377,7 @@ def _named_targets(inputs: list[Input], output: str) -> list[Path]:
         raise OptionError(
             f"{len(inputs)} inputs cannot go to the one file {output!r}: give a folder"
         )
-    return [place / item.source.relative.with_suffix(_ending(item)) for item in inputs]
+    return _apart([(place / item.source.relative, _ending(item)) for item in inputs])
 
 
 def _ending(item: Input) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from idrn_trt.engines._onnx_file import inspect_onnx
-from idrn_trt.errors import ModelError
+from idrn_trt.errors import ModelError, reason_of
 from idrn_trt.faces.network import MULTIPLE_PX, open_network
 from idrn_trt.faces.working import checked, faces_of, padded, resized, working_scale
 from idrn_trt.types import Face
@@ -100,5 +100,5 @@ def _read(file: Path) -> bytes:
             raise ModelError(f"detector 'yunet': {str(file)!r} is too large to be it. {_ADVICE}")
         return file.read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise ModelError(f"detector 'yunet': no file {str(file)!r}: {reason}. {_ADVICE}") from error

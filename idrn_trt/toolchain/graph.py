@@ -16,7 +16,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 from onnx import NodeProto, helper, numpy_helper
 
-from idrn_trt.errors import ModelError
+from idrn_trt.errors import ModelError, reason_of
 from idrn_trt.files import replacing
 
 Array = npt.NDArray[Any]
@@ -127,7 +127,7 @@ def read_model(path: Path) -> onnx.ModelProto:
             )
         onnx.checker.check_model(model)
     except OSError as error:
-        raise ModelError(f"cannot read model file {str(path)!r}: {error}") from error
+        raise ModelError(f"cannot read model file {str(path)!r}: {reason_of(error)}") from error
     except ModelError:
         raise
     except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:

@@ -88,7 +88,12 @@ def _expand(text: str) -> Iterator[Source]:
 
 
 def _may_be_one(path: Path) -> bool:
-    """Whether a file of a folder is taken, by its name; .ts is also what TypeScript is called."""
+    """Whether a file of a folder is taken, by its name; .ts is also what TypeScript is called.
+
+    "._a.jpg" is what macOS keeps of a.jpg beside it on disks of other systems: no picture.
+    """
+    if path.name.startswith("._"):
+        return False
     suffix = path.suffix.lower()
     if suffix == ".ts":
         return path.is_file() and is_video(path)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from idrn_trt.errors import SourceError
+from idrn_trt.errors import SourceError, reason_of
 from idrn_trt.video.colour import TRANSPARENCY, Colour, ToRgb, colour_of
 from idrn_trt.video.deinterlace import Deinterlacer
 from idrn_trt.video.options import VideoOptions
@@ -145,7 +145,7 @@ class Reader(AbstractContextManager["Reader"]):
         except OSError as error:
             if isinstance(error, SourceError):
                 raise
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise SourceError(f"cannot read video {self._name!r}: {reason}") from error
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from idrn_trt.cli import main
+from idrn_trt.commands.upscale import _Interrupts
 from idrn_trt.images import read_image, write_image
 
 BICUBIC = ["--engine", "bicubic"]
@@ -143,6 +144,22 @@ def test_two_inputs_of_one_name_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_pictures_that_differ_in_their_ending_keep_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """p.jpg and p.png become p.jpg.png and p.png.png, beside a q.png as ever; run again, none is an input."""
+    for name in ("p.jpg", "p.png", "q.jpg"):
+        write_image(tmp_path / "in" / name, noise())
+    assert upscale(tmp_path / "in", "-o", tmp_path / "out") == 0
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"p.jpg.png", "p.png.png", "q.png"}
+    for _ in range(2):
+        assert upscale(tmp_path / "in") == 0
+        results = {path.name for path in (tmp_path / "in").glob("*.sr.png")}
+        assert results == {"p.jpg.sr.png", "p.png.sr.png", "q.sr.png"}
+    assert "3 results of an earlier run" in capsys.readouterr().err
+
+
 def test_an_input_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """-o naming the input itself is refused."""
     write_image(tmp_path / "p.png", noise())
@@ -195,3 +212,21 @@ def test_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "r.json").read_text())["summary"]
     assert summary["not_started"] > 0
     assert summary["done"] == len(made)
+
+
+def test_an_interrupt_waits_until_a_picture_is_written_and_reported() -> None:
+    """What is held back is done wholly and ends it then; a second Ctrl-C ends it at once."""
+    before = signal.getsignal(signal.SIGINT)
+    done = []
+
+    def work(*signals: int) -> None:
+        with _Interrupts() as interrupts, interrupts.held():
+            for number in signals:
+                signal.raise_signal(number)
+                done.append(number)
+
+    for signals in ([signal.SIGTERM], [signal.SIGINT, signal.SIGINT]):
+        with pytest.raises(KeyboardInterrupt):
+            work(*signals)
+    assert done == [signal.SIGTERM, signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is before

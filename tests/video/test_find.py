@@ -64,6 +64,7 @@ def test_a_mixed_folder(tmp_path: Path) -> None:
     Clip(tmp_path / "c.mp4", [picture(0)] * 2).make().rename(tmp_path / "c.3g2")
     (tmp_path / "d.ts").write_text("export const a = 1\n" * 100)
     (tmp_path / "e.txt").write_text("words")
+    (tmp_path / "._a.png").write_bytes(b"what macOS keeps of a file")
     found = find_inputs([str(tmp_path)])
     assert [(i.source.relative.as_posix(), i.video) for i in found] == [
         ("a.png", False), ("c.3g2", True), ("c.ts", True), ("sub/b.mp4", True),

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from idrn_trt.errors import SourceError
+from idrn_trt.errors import SourceError, reason_of
 from idrn_trt.images import READ_SUFFIXES, read_image
 
 UInt8 = npt.NDArray[np.uint8]
@@ -82,7 +82,9 @@ def labels(folder: Path, part: str) -> dict[str, Float32]:
                 if row["file"].startswith(f"{part}/"):
                     box = [float(row[key]) for key in ("x", "y", "w", "h")]
                     boxes.setdefault(row["file"], []).append(box)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise SourceError(f"{str(path)!r} cannot be read: {reason_of(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise SourceError(
             f"{str(path)!r} cannot be read as a table of faces with the columns file, x, y, w, h: {error}"
         ) from error
