@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
+import math
 import os
 import signal
 import sys
@@ -164,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
         upscaler = stack.enter_context(Upscaler(**upscaler_arguments(args)))
         for note in upscaler.notes:
             print(f"note: {note}", file=sys.stderr)
-        sinks = _sinks(args, upscaler, len(sources))
+        sinks = _sinks(args, upscaler, sources)
         stream = Stream(sources, sinks, upscaler=upscaler, options=options)
         stack.enter_context(_signals(stream))
         _watchers(args, stream, stack)
@@ -177,8 +179,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> StreamOptions:
+    from idrn_trt.errors import OptionError
     from idrn_trt.streaming.options import StreamOptions
 
+    if not 0 < args.timeout < math.inf:
+        raise OptionError(f"--timeout must be above 0 and finite, got {args.timeout!r}")
     return StreamOptions(
         view=args.view,
         max_fps=args.max_fps,
@@ -221,7 +226,8 @@ def _texts(named: str) -> list[str]:
     return [text for line in lines if (text := line.strip()) and not text.startswith("#")]
 
 
-def _sinks(args: argparse.Namespace, upscaler: Upscaler, sources: int) -> list[Sink]:
+def _sinks(args: argparse.Namespace, upscaler: Upscaler, sources: list[Source]) -> list[Sink]:
+    from idrn_trt.errors import OptionError
     from idrn_trt.video.sinks import SinkOptions, open_sinks
 
     spec = upscaler.engine.spec
@@ -234,13 +240,23 @@ def _sinks(args: argparse.Namespace, upscaler: Upscaler, sources: int) -> list[S
         engine=f"{spec.model} {spec.engine} {spec.precision}",
     )
     texts = args.out or ([] if args.faces_dir else ["window"])
-    sinks = [sink for text in texts for sink in open_sinks(text, sources, options)]
+    sinks = [sink for text in texts for sink in open_sinks(text, len(sources), options)]
     if args.faces_dir is not None:
         from idrn_trt.video.sinks.faces import FacesFolder, Retention
 
         keep = Retention(count=args.keep_count, days=args.keep_days, megabytes=args.keep_mb)
         sinks.append(FacesFolder(args.faces_dir, every_s=args.faces_every, keep=keep))
+    for sink, other in itertools.combinations(sinks, 2):
+        if sink.name == other.name:
+            raise OptionError(f"--out {sink.name!r} is given twice: expected another one each time")
+    for sink, source in itertools.product(sinks, sources):
+        if _is_one_file(sink.name, source.name):
+            raise OptionError(f"--out {sink.name!r} is a source too: expected another file")
     return sinks
+
+
+def _is_one_file(name: str, other: str) -> bool:
+    return os.path.isfile(name) and os.path.isfile(other) and os.path.samefile(name, other)  # noqa: PTH113, PTH121 (sinks and sources of every kind have names)
 
 
 def _watchers(args: argparse.Namespace, stream: Stream, stack: ExitStack) -> None:

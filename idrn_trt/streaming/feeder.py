@@ -123,9 +123,9 @@ class Feeder:
             frame = self._source.read()
             if frame is None:
                 return True
-            if first:
-                self._stats.connections += 1
-                first = False
+            if first and (self._live or not self._stats.connections):
+                self._stats.connections += 1  # a file that starts again is connected to once
+            first = False
             self._stats.arrived((frame.rgb.shape[1], frame.rgb.shape[0]))
             self._stats.enter("playing")
             moment = self._moment(frame)

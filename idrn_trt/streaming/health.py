@@ -20,7 +20,7 @@ class HealthFile:
     """Rewrites the file every EVERY_S seconds while it is entered: a file that grows old means a hang.
 
     Its "healthy" is true while every source plays or has ended. It is removed at the end. Raises SinkError
-    when it cannot be written at first; later that is logged.
+    when it cannot be written at first; later that is logged, once until it can be again.
     """
 
     def __init__(self, path: Path, stats: StreamStats, every_s: float = EVERY_S) -> None:
@@ -41,11 +41,16 @@ class HealthFile:
         self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:
+        failed = ""
         while not self._over.wait(self._every_s):
             try:
                 self._write()
             except SinkError as error:
-                LOG.warning("%s", error)
+                if str(error) != failed:
+                    LOG.warning("%s", error)
+                failed = str(error)
+            else:
+                failed = ""
 
     def _write(self) -> None:
         write_text(self._path, json.dumps(health(self._stats), indent=1) + "\n", "health file")

@@ -15,11 +15,12 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from idrn_trt.errors import DeviceError
+from idrn_trt.errors import DeviceError, OptionError
 from idrn_trt.streaming.histogram import Histogram
 from idrn_trt.streaming.stats import StreamStats
 
 _BOUNDS_MS = (1, 2, 5, 10, 20, 33, 50, 70, 100, 200, 500, 1000, 2000, 5000)
+_LAST_PORT = 65_535
 _COUNTERS = {
     "frames": "Frames read from the source.",
     "dropped": "Frames replaced by a newer one before they were upscaled.",
@@ -62,7 +63,7 @@ class StreamCollector(Collector):
     def _sinks(self) -> Iterator[Metric]:
         written = CounterMetricFamily("idrn_written", "Results written.", labels=["sink"])
         dropped = CounterMetricFamily(
-            "idrn_sink_dropped", "Results replaced by a newer one.", labels=["sink"]
+            "idrn_sink_dropped", "Results replaced by a newer one, or lost.", labels=["sink"]
         )
         sinks = list(self._stats.sinks)
         names = _told_apart([sink.name for sink in sinks])
@@ -98,14 +99,17 @@ def _histograms(
 def serve_metrics(port: int, stats: StreamStats) -> Iterator[int]:
     """Serve them on 127.0.0.1 while entered; the value is the port, for 0 a free one.
 
-    Raises DeviceError when the port cannot be had.
+    Raises OptionError for a number that is no port, DeviceError when the port cannot be had.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise OptionError(f"the metrics' port must be from 0 to {_LAST_PORT}, got {port!r}")
     registry = CollectorRegistry()
     registry.register(StreamCollector(stats))
     try:
         server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
-    except (OSError, OverflowError) as error:
-        raise DeviceError(f"cannot serve metrics on port {port!r}: {error}") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DeviceError(f"cannot serve metrics on port {port!r}: {reason}") from error
     try:
         yield int(server.server_address[1])
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from idrn_trt.streaming.mailbox import Mailbox
 from idrn_trt.streaming.stats import SinkStats
 from idrn_trt.types import StreamResult
-from idrn_trt.video.sinks.base import Enough, Sink
+from idrn_trt.video.sinks.base import Enough, Lost, Sink
 
 
 class Tap:
@@ -26,7 +26,7 @@ class Tap:
     def put(self, result: StreamResult, live: bool) -> None:  # noqa: FBT001 (as Worker's deliver)
         """Hand a result over."""
         if self._source in {None, result.source}:
-            self.stats.dropped += self._mailbox.put(result.source, result, wait=not live)
+            self.stats.replaced += self._mailbox.put(result.source, result, wait=not live)
 
     def finish(self) -> None:
         """There are no more results."""
@@ -86,7 +86,11 @@ class Outlet:
             while results := self._tap.take():
                 for result in results:
                     begin_ns = time.perf_counter_ns()
-                    self._sink.write(result)
-                    self._tap.taken(result, begin_ns)
+                    try:
+                        self._sink.write(result)
+                    except Lost:
+                        self._tap.stats.lost += 1
+                    else:
+                        self._tap.taken(result, begin_ns)
         except Enough:
             self._enough()

@@ -97,14 +97,20 @@ class SourceStats:
 
 
 class SinkStats:
-    """One sink: what it wrote, what came too fast for it, and how old frames were once written."""
+    """One sink: what it wrote, what came too fast for it, what it lost, how old frames were once written."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.written = 0
-        self.dropped = 0
+        self.replaced = 0
+        self.lost = 0
         self.age = Histogram()
         self.write = Histogram()
+
+    @property
+    def dropped(self) -> int:
+        """Results that were not written: replaced by a newer one, or lost while a connection was."""
+        return self.replaced + self.lost
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -1,8 +1,8 @@
 """An RTSP server for tests, run by the system's Python: `rtsp_server.py PORT [CLIP]`.
 
 It prints its port once it listens. It sends the Matroska clip of H.264, once to each client, or without one
-a moving ball, 320x240, live, whose size a line on standard input changes: "WIDTH HEIGHT". Clients may also
-send to it, at /in.
+a moving ball, 320x240, live, whose size a line on standard input changes: "WIDTH HEIGHT". At /rare each
+client gets a ball of its own with a key frame every 10 s. Clients may also send to it, at /in.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ BALL = (
     "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! "
     "rtph264pay name=pay0 pt=96 config-interval=-1 )"
 )
+RARE = BALL.replace("key-int-max=15", "key-int-max=300")
 CLIP = "( filesrc location={clip} ! matroskademux ! h264parse ! rtph264pay name=pay0 pt=96 )"
 RECORD = "( rtph264depay name=depay0 ! h264parse ! fakesink )"
 
@@ -41,6 +42,9 @@ class Server:
         factory.connect("media-configure", self._configure)
         points = self._server.get_mount_points()
         points.add_factory("/live", factory)
+        rare = GstRtspServer.RTSPMediaFactory()
+        rare.set_launch(RARE)
+        points.add_factory("/rare", rare)
         sent = GstRtspServer.RTSPMediaFactory()
         sent.set_launch(RECORD)
         sent.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)

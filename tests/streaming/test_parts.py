@@ -14,6 +14,7 @@ import pytest
 from players import wait_until
 
 from idrn_trt.errors import DeviceError, SinkError
+from idrn_trt.files import write_text
 from idrn_trt.streaming.backoff import FIRST_S, GOOD_S, LONGEST_S, Backoff
 from idrn_trt.streaming.clock import StreamClock
 from idrn_trt.streaming.health import HealthFile
@@ -116,6 +117,33 @@ def test_the_health_file_says_how_it_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SinkError, match="health file"), HealthFile(tmp_path / ("a" * 300), counts):
         pass
+
+
+def test_a_health_file_that_cannot_be_written_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that stays full for a night fills no log; after a success it is said again."""
+    attempts: list[Path] = []
+
+    def counted(path: Path, *rest: str) -> None:
+        attempts.append(path)
+        write_text(path, *rest)
+
+    monkeypatch.setattr("idrn_trt.streaming.health.write_text", counted)
+    folder, real, other = tmp_path / "run", tmp_path / "real", tmp_path / "other"
+    real.mkdir()
+    folder.symlink_to(real)
+    with HealthFile(folder / "health.json", stats(), every_s=0.01):
+        for times in (1, 2):
+            other.write_text("no folder")
+            other.replace(folder)
+            tried = len(attempts)
+            wait_until(lambda: len(attempts) > tried + 4, "more attempts")  # noqa: B023 (called in this turn)
+            assert caplog.text.count("health file") == times
+            (real / "health.json").unlink()
+            other.symlink_to(real)
+            other.replace(folder)
+            wait_until((real / "health.json").exists, "better times")
 
 
 def test_sources_of_one_name_are_told_apart() -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -73,6 +74,42 @@ def test_it_plays(rtsp_server: RtspServer, faceless: Upscaler) -> None:
     frame = sink.results[-1].frame
     assert frame.max() > 200  # the ball
     assert (frame.mean(axis=2) < 40).mean() > 0.8  # on black
+
+
+def test_the_first_key_frame_is_shown(rtsp_server: RtspServer) -> None:
+    """What comes while the stream is looked into is not lost, and counts as taken then, not later."""
+    source = NetworkSource(f"rtsp://127.0.0.1:{rtsp_server.port}/rare", VideoOptions(threads=1))
+    began_ns = time.perf_counter_ns()
+    source.open()
+    opened_ns = time.perf_counter_ns()
+    first, second, *_, last = (source.read() for _ in range(60))
+    source.close()
+    assert first is not None
+    assert second is not None
+    assert last is not None
+    assert second.time is not None
+    assert second.time < 1  # the next key frame comes at 10 s
+    assert began_ns <= first.captured_ns <= opened_ns
+    assert last.captured_ns > opened_ns
+
+
+def test_a_slow_reader_does_not_fall_behind(
+    rtsp_server: RtspServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of 30 frames a second it takes 10: parts are skipped, which is said once, and the rest is not late."""
+    url = f"rtsp://127.0.0.1:{rtsp_server.port}/live"
+    source = NetworkSource(url, VideoOptions(threads=1))
+    source.open()
+    times, began_s = [], time.monotonic()
+    while time.monotonic() - began_s < 12:
+        time.sleep(0.1)
+        frame = source.read()
+        assert frame is not None
+        times.append(frame.time or Fraction(0))
+    source.close()
+    assert times[-1] - times[0] > 7  # without skipping, a third of 12
+    assert times == sorted(times)
+    assert caplog.text.count("skipped") == 1
 
 
 def test_a_killed_server_comes_back(rtsp_server: RtspServer, faceless: Upscaler) -> None:
@@ -251,7 +288,7 @@ def test_pictures_are_sent_by_rtmp(faceless: Upscaler) -> None:
 def test_a_server_that_goes_away_is_sent_to_again(
     rtsp_server: RtspServer, faceless: Upscaler, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What cannot be sent is lost, the stream goes on, and both changes are logged, each time."""
+    """What cannot be sent is lost and counted, the stream goes on, both changes are logged, each time."""
     caplog.set_level(logging.INFO, "idrn_trt.stream")
     sink = Push(f"rtsp://127.0.0.1:{rtsp_server.port}/in")
     options = StreamOptions(loop=True, realtime=True)
@@ -262,7 +299,11 @@ def test_a_server_that_goes_away_is_sent_to_again(
     for times in (1, 2):
         rtsp_server.kill()
         wait_until(lambda: caplog.text.count("lost") == times, "the loss")  # noqa: B023 (called in this turn)
+        lost = running.stats.sinks[0].lost
+        wait_until(lambda: running.stats.sinks[0].lost > lost + 2, "lost pictures")  # noqa: B023
         rtsp_server.start()
         wait_until(lambda: caplog.text.count("sending again") == times, "another connection")  # noqa: B023
     running.stop()
     thread.join(WAIT_S)
+    counts = running.stats.sinks[0]
+    assert counts.written + counts.dropped == running.stats.sources[0].results

@@ -231,14 +231,16 @@ def test_a_sink_takes_its_own_source_only(faceless: Upscaler) -> None:
 
 
 def test_files_loop_and_their_times_go_on(faceless: Upscaler) -> None:
-    """With `loop` the first frame follows the last as if the file went on."""
+    """With `loop` the first frame follows the last as if the file went on; nothing was lost between."""
     seen = []
     source = Played([picture(k) for k in range(3)])
-    for result in stream(source, upscaler=faceless, options=StreamOptions(loop=True)):
+    running = stream(source, upscaler=faceless, options=StreamOptions(loop=True))
+    for result in running:
         seen.append(result.time * 25)
         if len(seen) == 8:
             break
     assert seen == list(range(8))
+    assert running.stats.sources[0].reconnects == 0
 
 
 def test_a_part_of_a_file_and_a_lower_rate(faceless: Upscaler) -> None:

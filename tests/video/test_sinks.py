@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -69,6 +70,14 @@ def test_a_file_keeps_times(tmp_path: Path, ending: str) -> None:
     times = decode(tmp_path / f"a{ending}").times
     assert [round(float(t), 2) for t in times] == [0, 0.04, 0.08, 0.4, 0.4, 2.0]
     assert times == sorted(set(times))
+
+
+def test_a_gap_is_not_added_to_the_end(tmp_path: Path) -> None:
+    """A camera that was off for a minute, and on again for one picture, makes a minute, not two."""
+    write_all(VideoFile(tmp_path / "a.mkv"), [result(k) for k in (0, 1, 2, 1500)])
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        assert container.duration is not None
+        assert 60 < container.duration / av.time_base <= 61
 
 
 def test_another_size_is_fitted_into_the_file(tmp_path: Path) -> None:
@@ -214,6 +223,28 @@ def test_a_damaged_list_is_no_obstacle(tmp_path: Path) -> None:
     assert len(list(folder.glob("*.sr.png"))) == 1
 
 
+def test_a_list_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
+    """What comes after the half line has a line of its own."""
+    (tmp_path / "faces.jsonl").write_text('{"time": "2026-0')
+    write_all(FacesFolder(tmp_path), [result(0, face())])
+    half, *whole = (tmp_path / "faces.jsonl").read_text().splitlines()
+    assert half == '{"time": "2026-0'
+    assert [json.loads(line)["track"] for line in whole] == [1]
+
+
+def test_a_face_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """No half of it is left, which no list names and nothing would ever remove."""
+    write_all(FacesFolder(tmp_path), [result(0, face())])
+    (taken,) = tmp_path.glob("*.sr.png")
+    (lr,) = tmp_path.glob("*.lr.png")
+    for path in (taken, lr, tmp_path / "faces.jsonl"):
+        path.unlink()
+    (taken / "in the way").mkdir(parents=True)
+    with pytest.raises(SinkError, match="cannot write picture"):
+        write_all(FacesFolder(tmp_path), [result(0, face())])
+    assert list(tmp_path.iterdir()) == [taken]
+
+
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"days": -1.0}, {"megabytes": float("nan")}])
 def test_wrong_limits_are_refused(wrong: dict[str, float]) -> None:
     """With the name and the value."""
@@ -297,5 +328,5 @@ def test_a_screen_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window's process ends, the stream's does not: a SinkError says why."""
     monkeypatch.setenv("DISPLAY", ":7654")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(SinkError, match=r"cannot open a window: .*--out FILE"):
+    with pytest.raises(SinkError, match=r"cannot open a window: .*display.*:7654.*--out FILE"):
         write_all(WindowSink(), [result()])

@@ -177,11 +177,16 @@ def mjpeg() -> Iterator[int]:
 
 
 def test_mjpeg_by_http(mjpeg: int) -> None:
-    """Each picture is a frame, in full-range colours; when the answer breaks off the source is lost."""
+    """Each picture is a frame, in full-range colours; when the answer breaks off the source is lost.
+
+    They have no times, and none are made up: as if of 25 a second, those of a slower camera would seem late.
+    """
     source = open_source(f"http://127.0.0.1:{mjpeg}/video.mjpg", VideoOptions(threads=1))
-    levels: list[int] = []
+    seen: list[SourceFrame] = []
     with pytest.raises(SourceError, match="lost"):
-        levels.extend(int(frame.rgb.mean()) for frame in frames(source))
+        seen.extend(frames(source))
+    assert {frame.time for frame in seen} == {None}
+    levels = [int(frame.rgb.mean()) for frame in seen]
     assert len(levels) > 15
     assert levels == sorted(levels)
     assert abs(levels[-1] - 8 * 29) <= 1
@@ -230,6 +235,12 @@ def test_no_server_no_address_no_video(mjpeg: int) -> None:
                 source.open()
             source.close()
         assert "secret" not in str(caught.value)
+
+
+def test_a_host_that_cannot_be_found_is_named() -> None:
+    """Not as an error of input or output, which is all that FFmpeg says."""
+    with pytest.raises(SourceError, match=r"host 'host\.invalid' cannot be found"):
+        open_source("rtsp://u:secret@host.invalid/x").open()
 
 
 def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,10 @@ class Enough(Exception):
     """Raised by a sink that wants no more, such as a window that was closed."""
 
 
+class Lost(Exception):
+    """Raised by a sink that could not write this result, and goes on with the next."""
+
+
 class Sink(Protocol):
     """Where results go. One thread writes and closes."""
 
@@ -30,7 +34,10 @@ class Sink(Protocol):
         ...
 
     def write(self, result: StreamResult) -> None:
-        """Take one result. Raises SinkError, which ends the stream with it, or Enough, which just ends it."""
+        """Take one result.
+
+        Raises SinkError, which ends the stream with it, Enough, which just ends it, or Lost.
+        """
         ...
 
     def close(self) -> None:

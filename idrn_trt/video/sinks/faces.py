@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -128,7 +129,7 @@ class FacesFolder:
         result, face = shot.result, shot.face
         moment = datetime.fromtimestamp(result.captured_s, timezone.utc)
         stem = f"{moment:%Y%m%dT%H%M%S.%f}Z-s{result.source}-t{face.track}"
-        entry = {
+        entry: dict[str, Any] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "source": result.source,
             "name": result.name,
@@ -140,11 +141,16 @@ class FacesFolder:
             "lr": f"{stem}.lr.png",
             "sr": f"{stem}.sr.png",
         }
-        write_image(self._folder / f"{stem}.lr.png", face.lr)
-        write_image(self._folder / f"{stem}.sr.png", face.sr)
+        try:
+            write_image(self._folder / entry["lr"], face.lr)
+            write_image(self._folder / entry["sr"], face.sr)
+            with self._failing():
+                _append(self._folder / LIST, json.dumps(entry))
+        except SinkError:
+            with suppress(OSError):
+                self._remove(entry)  # what the list does not name would never be removed
+            raise
         with self._failing():
-            with (self._folder / LIST).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
             if self._keep.limited:
                 self._add(entry)
                 self._remove_old()
@@ -181,12 +187,15 @@ class FacesFolder:
         """A face's files; whatever the list says, they are in the folder."""
         return [self._folder / Path(entry[kind]).name for kind in ("lr", "sr")]
 
+    def _remove(self, entry: dict[str, Any]) -> None:
+        for path in self._files(entry):
+            path.unlink(missing_ok=True)
+
     def _remove_old(self) -> None:
         while self._kept and self._too_much():
             entry = self._kept.popleft()
             self._bytes -= self._size(entry)
-            for path in self._files(entry):
-                path.unlink(missing_ok=True)
+            self._remove(entry)
             self._stale += 1
         if self._stale > max(_MOST_STALE, len(self._kept)):
             lines = "".join(json.dumps(entry) + "\n" for entry in self._kept)
@@ -213,6 +222,15 @@ def _entry(line: str) -> dict[str, Any] | None:
     except (ValueError, TypeError, KeyError):
         return None
     return entry if usable else None
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line, in a line of its own also after one that was cut off."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else f"\n{line}"
+        file.write(f"{line}\n".encode())
 
 
 def _moment(entry: dict[str, Any]) -> datetime:

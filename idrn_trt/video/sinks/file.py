@@ -19,6 +19,8 @@ from idrn_trt.video.writer import Plan, Writer
 TIME_BASE = Fraction(1, 90_000)
 # A millisecond, which is what Matroska counts in: two pictures are at least so far apart.
 _LEAST_STEP = 90
+# A picture is taken to last as long as the one before it, but not the minute that a camera was off.
+_LONGEST_STEP = 90_000
 # For the encoder's rate control only; each picture has its own time.
 RATE = Fraction(30)
 
@@ -69,8 +71,8 @@ class VideoFile:
                 self._begin = result.time
                 self._writer = self._opened()
             pts = max(round((result.time - self._begin) / TIME_BASE), self._last_pts + _LEAST_STEP)
-            duration = pts - self._last_pts if self._last_pts >= 0 else round(1 / RATE / TIME_BASE)
-            self._writer.picture(fitted(picture, self._size), pts, duration)
+            step = pts - self._last_pts if self._last_pts >= 0 else round(1 / RATE / TIME_BASE)
+            self._writer.picture(fitted(picture, self._size), pts, min(step, _LONGEST_STEP))
             self._last_pts = pts
 
     def close(self) -> None:

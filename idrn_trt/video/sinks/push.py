@@ -17,8 +17,10 @@ from idrn_trt.video.colour import BT709, LIMITED, Colour, FromRgb, output_colour
 from idrn_trt.video.encoders import ENCODERS
 from idrn_trt.video.fit import fitted
 from idrn_trt.video.hud import Hud
+from idrn_trt.video.sinks.base import Lost
 from idrn_trt.video.sinks.file import RATE, TIME_BASE
 from idrn_trt.video.sources.redact import redacted
+from idrn_trt.video.sources.why import why
 
 FORMATS = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "udp": "mpegts"}
 _TIMEOUT_S = 5.0
@@ -69,8 +71,10 @@ class Push:
 
     def write(self, result: StreamResult) -> None:
         """See Sink."""
-        if result.picture is None or time.monotonic() < self._again_s:
+        if result.picture is None:
             return
+        if time.monotonic() < self._again_s:
+            raise Lost
         picture = result.picture if self._hud is None else self._hud.drawn(result)
         try:
             if self._container is None:
@@ -82,6 +86,7 @@ class Push:
             self._send(fitted(picture, self._size), result.time)
         except (av.FFmpegError, OSError, ValueError) as error:
             self._broke(error)
+            raise Lost from error
 
     def close(self) -> None:
         """See Sink."""
@@ -124,7 +129,7 @@ class Push:
         self._container.mux(self._stream.encode(frame))
 
     def _broke(self, error: Exception) -> None:
-        reason = redacted((getattr(error, "strerror", None) or type(error).__name__).lower())
+        reason = why(error, self._url)
         self._release()
         if not self._connected:
             raise SinkError(f"cannot send to {self.name!r}: {reason}") from error

@@ -78,7 +78,9 @@ class WindowSink:
     def _last_words(process: subprocess.Popen[bytes]) -> str:
         _, said = process.communicate()
         lines = said.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"its process ended with {process.returncode}"
+        # Libraries say more after the reason: which plugins there are.
+        reasons = [line for line in lines if "display" in line] or lines[-1:]
+        return reasons[0] if reasons else f"its process ended with {process.returncode}"
 
 
 def check_windows() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,8 +15,10 @@ from av.video.frame import VideoFrame
 from idrn_trt.errors import SourceError
 from idrn_trt.video.colour import Colour, ToRgb, colour_of
 from idrn_trt.video.options import VideoOptions
+from idrn_trt.video.sources.arrivals import Arrivals
 from idrn_trt.video.sources.base import TIMEOUT_S, SourceFrame
 from idrn_trt.video.sources.redact import redacted
+from idrn_trt.video.sources.why import why
 
 # Scheme -> what FFmpeg may open for it. Nothing that a server says can make it open a file.
 _PROTOCOLS = {
@@ -28,16 +31,25 @@ _PROTOCOLS = {
 SCHEMES = tuple(_PROTOCOLS)
 # Streams only: a playlist would name other addresses.
 _DEMUXERS = "rtsp,sdp,mpjpeg,mjpeg,jpeg_pipe,mpegts,h264,hevc,matroska,webm,flv,ivf,nut"
-# What is read to learn what a stream holds, and then lost. FFmpeg's own 5 s and 5 MB are 5 s of waiting;
-# the frame rate, for which it would wait longest, is not needed.
-_PROBE = {"analyzeduration": "1000000", "probesize": "500000", "fpsprobesize": "0"}
+# They carry no times: FFmpeg makes up 25 frames/s.
+_UNTIMED = frozenset({"mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc"})
+# What is read to learn what a stream holds, before the first frame is handed out. FFmpeg's own 5 s and 5 MB
+# are 5 s of waiting; the frame rate, for which it would wait longest, is not needed.
+_PROBE_S = 1
+_PROBE = {"analyzeduration": f"{_PROBE_S}000000", "probesize": "500000", "fpsprobesize": "0"}
+# For so long at most packets are skipped until there is a key frame: some cameras never send another.
+_SKIP_NS = 10_000_000_000
+# For so long a connection may send what can only be decoded from its next key frame on.
+_FIRST_S = 30.0
+_LOG = logging.getLogger("idrn_trt.stream")
 
 
 class NetworkSource:
     """One address. It is live: frames come when they are sent.
 
     timeout_s: how long connecting may take, and how long no frame may come; a camera that keeps the
-    connection but sends nothing, or nothing that can be decoded, is an error after that.
+    connection but sends nothing, or nothing that can be decoded, is an error after that. A connection that
+    begins in the middle of a group of pictures has longer, until the next.
     """
 
     live = True
@@ -48,12 +60,15 @@ class NetworkSource:
         self._options = options
         self._timeout_s = timeout_s
         self._container: Any = None
+        self._told = False
         self._frames: Iterator[SourceFrame] = iter(())
         self._to_rgb: tuple[tuple[Colour, int, int], ToRgb] | None = None
 
     def open(self) -> None:
         """See Source."""
+        began_ns = time.perf_counter_ns()
         self._container = self._opened()
+        arrivals = Arrivals(max(began_ns, time.perf_counter_ns() - _PROBE_S * 1_000_000_000))
         streams = self._container.streams.video
         if not streams or streams[0].codec_context is None:
             raise SourceError(f"{self.name!r} sends no video that can be decoded here")
@@ -64,7 +79,7 @@ class NetworkSource:
         context.thread_type = "SLICE"
         context.thread_count = self._options.threads or 0
         context.flags |= av.codec.context.Flags.low_delay
-        self._frames = self._decoded(stream)
+        self._frames = self._decoded(stream, arrivals)
 
     def read(self) -> SourceFrame | None:
         """See Source."""
@@ -82,7 +97,6 @@ class NetworkSource:
         scheme = self._url.partition(":")[0].lower()
         options = {
             **_PROBE,
-            "fflags": "nobuffer",
             "format_whitelist": _DEMUXERS,
             "protocol_whitelist": _PROTOCOLS[scheme],
         }
@@ -98,26 +112,53 @@ class NetworkSource:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"cannot connect to {self.name!r}: {self._reason(error)}") from error
 
-    def _decoded(self, stream: Any) -> Iterator[SourceFrame]:
-        """The stream's frames until it ends. Damaged packets are passed over."""
-        last_s = asked_s = time.monotonic()
+    def _decoded(self, stream: Any, arrivals: Arrivals) -> Iterator[SourceFrame]:
+        """The stream's frames until it ends. Damaged packets are passed over.
+
+        Packets that come faster than they can be decoded are skipped up to a key frame, once they are late.
+        """
+        last_ns = asked_ns = time.perf_counter_ns()
+        timeout_ns = self._timeout_s * 1e9
+        silent_s = max(self._timeout_s, _FIRST_S)
+        skipped_from_ns: int | None = None
         for packet in self._packets(stream):
-            captured_ns = time.perf_counter_ns()
+            came_ns = time.perf_counter_ns()
             # Out of time, FFmpeg first hands out what it still has, and says so at the next packet only.
-            if time.monotonic() - asked_s >= self._timeout_s:
+            if came_ns - asked_ns >= timeout_ns:
                 raise SourceError(f"lost {self.name!r}: nothing came for {self._timeout_s:g} s")
+            arrivals.came(came_ns, came_ns - asked_ns)
+            if arrivals.behind and skipped_from_ns is None:
+                skipped_from_ns = came_ns
+                self._tell_of_skipping()
+            if skipped_from_ns is not None:
+                if came_ns - skipped_from_ns > _SKIP_NS:
+                    arrivals.caught_up()
+                elif arrivals.behind or not packet.is_keyframe:
+                    last_ns = asked_ns = came_ns
+                    continue
+                skipped_from_ns = None
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
                 frames = []
             for frame in frames:
-                last_s = time.monotonic()
-                yield self._source_frame(frame, captured_ns)
-            if time.monotonic() - last_s > self._timeout_s:
+                last_ns, silent_s = time.perf_counter_ns(), self._timeout_s
+                yield self._source_frame(frame, arrivals)
+            if time.perf_counter_ns() - last_ns > silent_s * 1e9:
                 raise SourceError(
-                    f"{self.name!r} sent nothing that can be decoded for {self._timeout_s:g} s"
+                    f"{self.name!r} sent nothing that can be decoded for {silent_s:g} s"
                 )
-            asked_s = time.monotonic()
+            asked_ns = time.perf_counter_ns()
+
+    def _tell_of_skipping(self) -> None:
+        """Once, not every few seconds for weeks."""
+        if not self._told:
+            _LOG.warning(
+                "%s: more comes than can be decoded here: parts are skipped, up to a key frame. Let the "
+                "camera send a smaller picture, or fewer",
+                self.name,
+            )
+        self._told = True
 
     def _packets(self, stream: Any) -> Iterator[Packet[Any]]:
         try:
@@ -125,16 +166,20 @@ class NetworkSource:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"lost {self.name!r}: {self._reason(error)}") from error
 
-    def _source_frame(self, frame: VideoFrame, captured_ns: int) -> SourceFrame:
+    def _source_frame(self, frame: VideoFrame, arrivals: Arrivals) -> SourceFrame:
         most = self._options.max_pixels
         if frame.width * frame.height > most:
             raise SourceError(
                 f"{self.name!r} sends {frame.width}x{frame.height}, more than {most:,} pixels"
             )
         own = None
-        if frame.pts is not None and frame.time_base:
+        if (
+            frame.pts is not None
+            and frame.time_base
+            and self._container.format.name not in _UNTIMED
+        ):
             own = Fraction(frame.pts * frame.time_base)
-        return SourceFrame(self._rgb(frame), own, captured_ns)
+        return SourceFrame(self._rgb(frame), own, arrivals.captured_ns(own))
 
     def _rgb(self, frame: VideoFrame) -> Any:
         """The frame's colours; the size or the colours may have changed since the last one."""
@@ -146,5 +191,4 @@ class NetworkSource:
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, av.ExitError):
             return f"nothing came for {self._timeout_s:g} s"
-        reason = getattr(error, "strerror", None)
-        return redacted(reason.lower()) if reason else type(error).__name__
+        return why(error, self._url)
