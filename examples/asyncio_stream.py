@@ -5,6 +5,7 @@ Waiting for the next result takes a thread of the loop's own pool; everything el
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator
@@ -34,9 +35,12 @@ async def watch(source: str, seconds: float) -> int:
 
 def main() -> int:
     """Watch one source; an error is one line."""
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
+    parser = argparse.ArgumentParser()
+    parser.add_argument("source")
+    parser.add_argument("seconds", type=float, nargs="?", default=10.0)
+    args = parser.parse_args()
     try:
-        asyncio.run(watch(sys.argv[1], seconds))
+        asyncio.run(watch(args.source, args.seconds))
     except IdrnError as error:
         print(f"asyncio_stream: {error}", file=sys.stderr)
         return 1

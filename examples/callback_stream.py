@@ -6,6 +6,7 @@ it is given the newest frame, so one that is slow misses frames but never falls 
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import idrn_trt
@@ -20,9 +21,14 @@ def tell(result: StreamResult) -> None:
 
 def main() -> int:
     """Watch one source; an error is one line."""
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
+    parser = argparse.ArgumentParser()
+    parser.add_argument("source")
+    parser.add_argument("seconds", type=float, nargs="?", default=10.0)
+    args = parser.parse_args()
     try:
-        stats = idrn_trt.stream(sys.argv[1], options=StreamOptions(duration_s=seconds)).run(tell)
+        stats = idrn_trt.stream(args.source, options=StreamOptions(duration_s=args.seconds)).run(
+            tell
+        )
     except IdrnError as error:
         print(f"callback_stream: {error}", file=sys.stderr)
         return 1

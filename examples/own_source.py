@@ -6,6 +6,7 @@ and closes; a sink has a name, says what it wants, writes and closes. Nothing is
 
 from __future__ import annotations
 
+import argparse
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -64,9 +65,11 @@ class Census:
 
 def main() -> int:
     """Count the faces of a photograph; an error is one line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("photo", type=Path)
     census = Census()
     try:
-        Stream([Pan(Path(sys.argv[1]))], [census]).run()
+        Stream([Pan(parser.parse_args().photo)], [census]).run()
     except IdrnError as error:
         print(f"own_source: {error}", file=sys.stderr)
         return 1

@@ -229,6 +229,7 @@ def _texts(named: str) -> list[str]:
 def _sinks(args: argparse.Namespace, upscaler: Upscaler, sources: list[Source]) -> list[Sink]:
     from idrn_trt.errors import OptionError
     from idrn_trt.video.sinks import SinkOptions, open_sinks
+    from idrn_trt.video.sinks.faces import FacesFolder, Retention
 
     spec = upscaler.engine.spec
     options = SinkOptions(
@@ -240,11 +241,13 @@ def _sinks(args: argparse.Namespace, upscaler: Upscaler, sources: list[Source]) 
         engine=f"{spec.model} {spec.engine} {spec.precision}",
     )
     texts = args.out or ([] if args.faces_dir else ["window"])
+    keep = Retention(count=args.keep_count, days=args.keep_days, megabytes=args.keep_mb)
+    if keep.limited and args.faces_dir is None:
+        raise OptionError(
+            "--keep-count, --keep-days and --keep-mb are limits of --faces-dir: give a folder"
+        )
     sinks = [sink for text in texts for sink in open_sinks(text, len(sources), options)]
     if args.faces_dir is not None:
-        from idrn_trt.video.sinks.faces import FacesFolder, Retention
-
-        keep = Retention(count=args.keep_count, days=args.keep_days, megabytes=args.keep_mb)
         sinks.append(FacesFolder(args.faces_dir, every_s=args.faces_every, keep=keep))
     for sink, other in itertools.combinations(sinks, 2):
         if sink.name == other.name:
@@ -272,17 +275,24 @@ def _watchers(args: argparse.Namespace, stream: Stream, stack: ExitStack) -> Non
 
 @contextmanager
 def _signals(stream: Stream) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the stream; a second one ends the process on the spot."""
+    """SIGINT, SIGTERM and SIGHUP stop the stream; a second one ends the process on the spot.
+
+    But for SIGHUP, which a closed terminal may send twice; it stays ignored where it is, as below nohup.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
-        if stopping:
+        if stopping and number != hang_up:
             os._exit(128 + number)
         stopping.append(number)
         stream.stop()
 
     stopping: list[int] = []
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    hang_up = getattr(signal, "SIGHUP", None)  # not everywhere
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
+        numbers.append(hang_up)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from idrn_trt.errors import DeviceError, OptionError
+from idrn_trt.errors import DeviceError, OptionError, reason_of
 from idrn_trt.streaming.histogram import Histogram
 from idrn_trt.streaming.stats import StreamStats
 
@@ -108,8 +108,7 @@ def serve_metrics(port: int, stats: StreamStats) -> Iterator[int]:
     try:
         server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DeviceError(f"cannot serve metrics on port {port!r}: {reason}") from error
+        raise DeviceError(f"cannot serve metrics on port {port!r}: {reason_of(error)}") from error
     try:
         yield int(server.server_address[1])
     finally:

@@ -84,6 +84,7 @@ def test_sources_from_a_file(
         (["--out", "clear.avi"], ".mp4"),
         (["--max-fps", "0"], "max_fps"),
         (["--faces-dir", "x", "--keep-count", "0"], "count"),
+        (["--out", "null", "--keep-days", "3"], "--faces-dir"),
         (["--out", "ftp://u:secret@host"], "rtsp://"),
         (["--timeout", "-1"], "--timeout"),
         (["--out", "a.mp4", "--out", "./a.mp4"], "twice"),
@@ -172,7 +173,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_files(tmp_path: Path, number: signal.Signals) -> None:
     """Exit code 0, a file that plays, the faces' best shots, a report, and no health file left."""
     out, health, faces = tmp_path / "a.mkv", tmp_path / "health.json", tmp_path / "faces"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 import idrn_trt
 from idrn_trt.images import write_image
@@ -45,3 +46,12 @@ def test_a_function_that_is_called(astronaut: npt.NDArray[np.uint8], tmp_path: P
         f"{time} s: face 1" for time in ("0.00", "0.04", "0.08")
     ]
     assert last == "3 frames, 3 faces"
+
+
+@pytest.mark.parametrize("name", ["own_source", "asyncio_stream", "callback_stream"])
+def test_without_an_argument_the_usage_is_said(name: str) -> None:
+    """As of any command: exit code 2, no traceback."""
+    command = [sys.executable, str(EXAMPLES / f"{name}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage:")

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from idrn_trt.errors import OptionError, SinkError
+from idrn_trt.errors import OptionError, SinkError, reason_of
 from idrn_trt.files import write_text
 from idrn_trt.images import write_image
 from idrn_trt.types import StreamResult, TrackedFace
@@ -93,7 +93,7 @@ class FacesFolder:
             if self._keep.limited:
                 self._load()
         except OSError as error:
-            raise SinkError(f"cannot use folder {str(folder)!r}: {_reason(error)}") from error
+            raise SinkError(f"cannot use folder {str(folder)!r}: {reason_of(error)}") from error
 
     def write(self, result: StreamResult) -> None:
         """See Sink."""
@@ -161,7 +161,7 @@ class FacesFolder:
             yield
         except OSError as error:
             raise SinkError(
-                f"cannot write to folder {str(self._folder)!r}: {_reason(error)}"
+                f"cannot write to folder {str(self._folder)!r}: {reason_of(error)}"
             ) from error
 
     def _load(self) -> None:
@@ -239,7 +239,3 @@ def _moment(entry: dict[str, Any]) -> datetime:
 
 def _quality(face: TrackedFace) -> float:
     return face.sharpness * face.box.w * face.box.h
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
