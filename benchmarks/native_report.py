@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline_report import RATIOS, check_format, figures, versions
+from pipeline_report import check_format, figures, on_ratios, versions
 
 KIND = "idrn_trt native report"
 FORMAT = 1
@@ -22,6 +22,6 @@ def markdown(document: Mapping[str, Any]) -> str:
     return (
         f"The C library and the GStreamer element, by `python benchmarks/native.py`: {document['model']} in "
         f"int8, {document['threads']} threads of {document['machine']['model']}, {document['date']}, "
-        f"{versions(document)}; control spread {document['control_spread']:.0%}. {RATIOS}\n\n"
+        f"{versions(document)}; control spread {document['control_spread']:.0%}.{on_ratios(document)}\n\n"
         f"{figures(document)}"
     )

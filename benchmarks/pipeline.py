@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py --data DIR --json benchmarks/results/pipeline.json
 
-DIR holds video/*.mkv. In one process, each row printed as soon as it is measured; Ctrl-C ends with what
+DIR holds video/*.mkv. In one process but for the last row, each row printed as soon as it is measured; Ctrl-C ends with what
 was measured until then, and writes nothing:
 
 - `--view faces` at 640x480 with one face: everything on the upscaling thread but detection and the
@@ -14,7 +14,7 @@ was measured until then, and writes nothing:
 - Clips end to end, wall time, against the same clips' decoding, detection, engine and encoding run bare,
   each by itself over the whole clip, with as many threads, summed. The bare encoder gets the very frames
   that the pipeline made, already in its colours.
-- Memory of the process's own over 10,000 frames after a warm-up of a tenth of them.
+- Memory of a process's own over 10,000 frames after a warm-up of a tenth of them.
 
 The sides of a ratio take turns in short blocks, and the figure is the median of the rounds' ratios: whatever
 else slows the machine down then slows both (docs/decisions/036). Clips take turns one by one. How much a
@@ -35,7 +35,7 @@ from typing import Any
 import cv2
 import pipeline_clips as clips
 import pipeline_frames as frames
-from pipeline_memory import memory_rows
+from pipeline_memory import memory_row
 from pipeline_report import FORMAT, HEADS, KIND, cells
 
 from idrn_trt.bench.machine import cpu, versions
@@ -79,7 +79,7 @@ class Run:
         say(f"{len(self._paths)} clips, {args.clip_rounds} times each")
         yield from self._clips()
         say(f"memory over {args.frames:,} frames")
-        yield from memory_rows(self._paths[0], engine, args.threads, args.frames)
+        yield memory_row(self._paths[0], args.model, args.threads, args.frames)
 
     def _clips(self) -> Iterator[dict[str, Any]]:
         """One row; after Ctrl-C that of the clips done until then."""

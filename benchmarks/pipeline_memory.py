@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import statistics
 import tempfile
-from collections.abc import Iterator
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from pipeline_report import row
 from tqdm import tqdm
 
-from idrn_trt.engines.base import Engine
+from idrn_trt.engines import open_engine
 from idrn_trt.faces.window import WINDOW_SHAPES_PX
 from idrn_trt.memory import give_frames_back
 from idrn_trt.upscaler import Upscaler
@@ -28,13 +30,21 @@ FRAME_PX = (160, 120)
 LOOKS = 100
 
 
-def memory_rows(clip: Path, engine: Engine, threads: int, count: int) -> Iterator[dict[str, Any]]:
-    """One row: what memory grows by after the first tenth of the frames; after Ctrl-C, of those done.
+def memory_row(clip: Path, model: str, threads: int, count: int) -> dict[str, Any]:
+    """What memory grows by after the first tenth of the frames, in a process of its own.
 
-    Written is Matroska: an MP4 keeps an entry for each frame until it is finished, 2 MB in all.
+    What an allocator keeps depends on all that a process did before. Written is Matroska: an MP4 keeps an
+    entry for each frame until it is finished, 2 MB in all.
     """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measured, clip, model, threads, count).result()
+
+
+def _measured(clip: Path, model: str, threads: int, count: int) -> dict[str, Any]:
+    give_frames_back()  # as the program does first
+    warnings.simplefilter("ignore")
+    engine = open_engine(model, threads=threads)
     seen_mib: list[float] = []
-    give_frames_back()  # as the program does
     for shape, number in itertools.product(WINDOW_SHAPES_PX, (1, 2)):  # one face, now and then two
         engine.run(np.zeros((number, *shape, 3), np.uint8))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,15 +61,15 @@ def memory_rows(clip: Path, engine: Engine, threads: int, count: int) -> Iterato
                 long, Path(folder) / "out.mkv", Upscaler(engine=engine),
                 VideoOptions(threads=threads), on_frame=look,
             )  # fmt: skip
+    if report.interrupted:
+        raise KeyboardInterrupt
     warm = seen_mib[len(seen_mib) // 10]
-    yield row(
+    return row(
         f"memory over {report.frames:,} frames after warm-up",
         max(0.0, statistics.median(seen_mib[-5:]) - warm), "MiB", 2.0,
         after_a_tenth_MiB=round(warm, 2), at_the_end_MiB=round(seen_mib[-1], 2),
         most_MiB=round(max(seen_mib), 2), faces=report.faces,
     )  # fmt: skip
-    if report.interrupted:
-        raise KeyboardInterrupt
 
 
 def write_long_clip(clip: Path, target: Path, count: int) -> None:

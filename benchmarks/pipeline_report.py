@@ -9,11 +9,6 @@ from idrn_trt.bench.report import markdown_table
 
 KIND = "idrn_trt pipeline report"
 FORMAT = 1
-# Said of every report with ratios.
-RATIOS = (
-    "A ratio is the median of the rounds' own, in brackets its 90 % interval: what slows the machine slows "
-    "both sides. Times in ms are this run's and not to be compared with another's."
-)
 HEADS = ("what", "figure", "to reach", "reached")
 
 
@@ -43,6 +38,16 @@ def cells(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (row["what"], _figure(row), f"<= {row['to_reach']:g} {row['unit']}", _reached(row))
         for row in document["rows"]
     ]
+
+
+def on_ratios(document: Mapping[str, Any]) -> str:
+    """What is said of a report's ratios, where some were taken round by round."""
+    if not any("interval" in row for row in document["rows"]):
+        return ""
+    return (
+        " A ratio with an interval (90 %, in brackets) is the median of the rounds' own: what slows the "
+        "machine slows both sides. Times in ms are this run's and not to be compared with another's."
+    )
 
 
 def _figure(row: Mapping[str, Any]) -> str:
@@ -81,5 +86,5 @@ def markdown(document: Mapping[str, Any]) -> str:
     return (
         f"Around the network, by `python benchmarks/pipeline.py`: {document['threads']} threads of "
         f"{document['machine']['model']}, {document['date']}, {versions(document)}; control spread "
-        f"{document['control_spread']:.0%}. {RATIOS}\n\n{figures(document)}"
+        f"{document['control_spread']:.0%}.{on_ratios(document)}\n\n{figures(document)}"
     )

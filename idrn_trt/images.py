@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,8 +50,9 @@ _CODEC_ERRORS = (
 # Formats that have no place for them; what a picture has of it is then dropped, and that is said.
 _WITHOUT_ALPHA = frozenset({".jpg", ".jpeg", ".bmp"})
 _WITHOUT_PROFILE = frozenset({".bmp"})
-# Greyscale is written as RGB, which a profile of greyscale does not fit.
+# Greyscale is written as RGB, which a profile of greyscale does not fit; with transparency in the second too.
 _WITHOUT_GREY = frozenset({".webp"})
+_WITHOUT_GREY_ALPHA = frozenset({".webp", ".avif"})
 # Where an ICC profile names the colour space it is of.
 _PROFILE_SPACE = slice(16, 20)
 # What their encoders take, by Pillow's names.
@@ -59,7 +61,10 @@ _MOST_SIDE_PX = {"JPEG": 65500, "WEBP": 16383}
 DEFAULT_MAX_PIXELS = 100_000_000
 # Of a pipe, which is read whole. A file of DEFAULT_MAX_PIXELS in 16-bit RGBA, not compressed, is 800 MB.
 MOST_PIPE_BYTES = 1 << 30
+_PIECE_BYTES = 1 << 20
 JPEG_QUALITY = 95
+# Pillow's limit is one for all threads.
+_LIMIT_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,16 @@ def read_picture(path: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pict
 
 def read_pipe(file: BinaryIO, name: str) -> bytes:
     """All that comes through a pipe; name: what an error calls it. Raises SourceError for too much of it."""
-    data = file.read(MOST_PIPE_BYTES + 1)
-    if len(data) > MOST_PIPE_BYTES:
-        raise SourceError(
-            f"cannot read picture {name}: more than {MOST_PIPE_BYTES >> 20} MiB came through the pipe, "
-            "expected less: give a file"
-        )
-    return data
+    data = bytearray()
+    # Piece by piece: read(MOST_PIPE_BYTES) would set as much memory aside at once.
+    while piece := file.read(_PIECE_BYTES):
+        data += piece
+        if len(data) > MOST_PIPE_BYTES:
+            raise SourceError(
+                f"cannot read picture {name}: more than {MOST_PIPE_BYTES >> 20} MiB came through the "
+                "pipe, expected less: give a file"
+            )
+    return bytes(data)
 
 
 def parse_picture(data: bytes, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
@@ -195,12 +203,13 @@ def _formats() -> tuple[str, ...]:
 @contextlib.contextmanager
 def _own_pixel_limit() -> Iterator[None]:
     """Switch Pillow's fixed pixel limit off while ours, which the user can raise, is in force."""
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+    with _LIMIT_LOCK:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _reason(error: OSError) -> str:
@@ -284,7 +293,8 @@ def _fitting(picture: Picture, suffix: str) -> tuple[Image.Image, tuple[str, ...
 def _is_unfit(picture: Picture, suffix: str) -> bool:
     """Whether the picture's profile says how to see other pixels than its file will have."""
     space = (picture.profile or b"")[_PROFILE_SPACE]
-    return picture.grey and suffix in _WITHOUT_GREY and space == b"GRAY"
+    in_colour = _WITHOUT_GREY if picture.alpha is None else _WITHOUT_GREY_ALPHA
+    return picture.grey and suffix in in_colour and space == b"GRAY"
 
 
 def _settings(picture: Picture, suffix: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from idrn_trt.engines import open_engine
 from idrn_trt.engines.base import Engine
 from idrn_trt.errors import DeviceError, OptionError
-from idrn_trt.faces.detect import Detector, open_detector
+from idrn_trt.faces.detect import Detector, check_detector, open_detector
 from idrn_trt.faces.layout import background, check_output, output_size
 from idrn_trt.faces.network import DETECTOR_ENGINES
 from idrn_trt.faces.paste import paste, paste_order
@@ -54,6 +54,8 @@ class Upscaler:
         frame_scale: int | None = None,
     ) -> None:
         check_output(out_size, frame_scale)
+        if isinstance(detector, str):  # before an engine is opened, which may take minutes
+            check_detector(detector, min_face_px, detector_model)
         self.out_size = out_size
         self.frame_scale = frame_scale
         self._detecting = threading.Lock()

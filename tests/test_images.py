@@ -95,6 +95,17 @@ def test_floating_point_greyscale(
     assert word in note
 
 
+def test_a_few_numbers_beyond_white_do_not_make_it_black(tmp_path: Path) -> None:
+    """Numbers of 0 to 1 with one of 1.5, as sharpening leaves it, and an infinite one stay black to white."""
+    values = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
+    values[3, 4], values[5, 6] = 1.5, np.inf
+    Image.fromarray(values).save(tmp_path / "f.tif")
+    rgb = read_picture(tmp_path / "f.tif").rgb
+    assert rgb.mean() == pytest.approx(127.5, abs=2)
+    assert (rgb[3, 4] == 255).all()
+    assert (rgb[5, 6] == 255).all()
+
+
 def test_a_cameras_raw_file_is_refused(tmp_path: Path) -> None:
     """A TIFF that begins with a preview of a later picture is not upscaled in its place."""
     Image.fromarray(gradient()).save(tmp_path / "raw.dng", "TIFF", tiffinfo={254: 1})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from idrn_trt.video.find import Input
 
-_RESULTS = (".sr.png", ".sr.mp4")
+_ENDINGS = (".png", ".mp4", ".thumb.jpg")
 
 
 def without_results(
@@ -16,30 +17,29 @@ def without_results(
     """The inputs without what an earlier run of the same command wrote among them.
 
     named: the command's inputs; a file that is one of them is kept whatever it is called. output: its -o.
-    With it, results are what lies below it where it is itself below a folder that was searched; without,
-    NAME.sr.png and NAME.sr.mp4 beside another input NAME, its ending left out or not.
+    Results are what the other inputs' own would be called there, a clip's thumbnail included: below
+    `output`, or without it NAME.sr.png and the like beside an input NAME, its ending left out or not.
     """
-    asked = {Path(text).absolute() for text in named}
-    if output is not None:
-        out = Path(output).absolute()
-        old = {item.source.path for item in found if _is_below(item, out)}
-    else:
-        paths = [item.source.path for item in found]
-        stems = {*paths, *(path.with_suffix("") for path in paths)}
-        old = {item.source.path for item in found if _is_beside(item.source.path, stems)}
+    asked = {_place(text) for text in named}
+    out = None if output is None else _place(output)
+    old: set[Path] = set()
+    for item in found:
+        path = _place(item.source.path)
+        if out is None:
+            old |= set(_results(path, ".sr"))
+        elif out not in path.parents:
+            old |= set(_results(out / item.source.relative, ""))
     return [
-        item
-        for item in found
-        if item.source.path not in old or item.source.path.absolute() in asked
+        item for item in found if (path := _place(item.source.path)) not in old or path in asked
     ]
 
 
-def _is_below(item: Input, out: Path) -> bool:
-    path = item.source.path.absolute()
-    searched = path.parents[len(item.source.relative.parts) - 1]
-    return out in path.parents and searched in out.parents
+def _results(path: Path, more: str) -> Iterator[Path]:
+    for ending in _ENDINGS:
+        yield path.with_suffix(more + ending)
+        yield path.with_name(path.name + more + ending)
 
 
-def _is_beside(path: Path, stems: set[Path]) -> bool:
-    """stems: the inputs' paths, with their endings and without."""
-    return path.name.endswith(_RESULTS) and path.with_suffix("").with_suffix("") in stems
+def _place(path: str | Path) -> Path:
+    """Absolute, and without "..": Path.absolute keeps those."""
+    return Path(os.path.abspath(path))  # noqa: PTH100

@@ -50,10 +50,6 @@ def inputs_of(args: argparse.Namespace) -> list[Input]:
         inputs = without_results(found, args.inputs, args.output)
         if passed_over := len(found) - len(inputs):
             print(f"note: {passed_over} results of an earlier run are passed over", file=sys.stderr)
-        if not inputs:
-            raise OptionError(
-                "there are only results of an earlier run: name a file to upscale it again"
-            )
         return inputs
     if len(args.inputs) > 1:
         raise OptionError("'-' is standard input and stands alone: run the other inputs apart")
@@ -179,8 +175,9 @@ def _read(source: Source, max_pixels: int) -> Picture:
     except SourceError:
         raise
     except OSError as error:
-        reason = reason_of(error)
-        raise SourceError(f"cannot read {name}: {reason}") from error
+        raise SourceError(f"cannot read {name}: {reason_of(error)}") from error
+    except MemoryError as error:
+        raise SourceError(f"cannot read {name}: not enough memory") from error
     return parse_picture(data, name, max_pixels)
 
 

@@ -230,6 +230,7 @@ def _sinks(args: argparse.Namespace, upscaler: Upscaler, sources: list[Source]) 
     from idrn_trt.errors import OptionError
     from idrn_trt.video.sinks import SinkOptions, open_sinks
     from idrn_trt.video.sinks.faces import FacesFolder, Retention
+    from idrn_trt.video.sources.file import FileSource
 
     spec = upscaler.engine.spec
     options = SinkOptions(
@@ -250,12 +251,23 @@ def _sinks(args: argparse.Namespace, upscaler: Upscaler, sources: list[Source]) 
     if args.faces_dir is not None:
         sinks.append(FacesFolder(args.faces_dir, every_s=args.faces_every, keep=keep))
     for sink, other in itertools.combinations(sinks, 2):
-        if sink.name == other.name:
+        if _place(sink) == _place(other):
             raise OptionError(f"--out {sink.name!r} is given twice: expected another one each time")
     for sink, source in itertools.product(sinks, sources):
-        if _is_one_file(sink.name, source.name):
+        read = source.paths if isinstance(source, FileSource) else [Path(source.name)]
+        if any(_is_one_file(sink.name, str(path)) for path in read):
             raise OptionError(f"--out {sink.name!r} is a source too: expected another file")
     return sinks
+
+
+def _place(sink: Sink) -> str:
+    """What it writes to, however that is spelt, and without what its name leaves out."""
+    from idrn_trt.video.sinks.file import VideoFile
+    from idrn_trt.video.sinks.push import Push
+
+    if isinstance(sink, Push):
+        return sink.url
+    return os.path.realpath(sink.name) if isinstance(sink, VideoFile) else sink.name
 
 
 def _is_one_file(name: str, other: str) -> bool:

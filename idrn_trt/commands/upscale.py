@@ -211,8 +211,7 @@ class _Job:
                     if self._one(index, item, target):
                         return True
                 except (SourceError, SinkError) as error:
-                    tqdm.write(f"idrn-trt: {error}", file=sys.stderr)
-                    self._report.failed(index, item, error)
+                    self._failed(index, item, error)
         except KeyboardInterrupt:
             return True
         return False
@@ -220,18 +219,28 @@ class _Job:
     def _one(self, index: int, item: Input, target: Path) -> bool:
         if item.video:
             return self._clip(item.source, target)
-        self._picture(index, item.source, target)
+        self._picture(index, item, target)
         return False
 
-    def _picture(self, index: int, source: Source, target: Path) -> None:
+    def _failed(self, index: int, item: Input, error: Exception) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(f"idrn-trt: {error}", file=sys.stderr)
+        self._report.failed(index, item, error)
+
+    def _picture(self, index: int, item: Input, target: Path) -> None:
         from tqdm import tqdm
 
         from idrn_trt.commands._upscale_pictures import upscale_picture, write_made
 
-        made, entry = upscale_picture(self._upscaler, source, self._view, self._max_pixels)
-        # No picture is written that the report does not know of.
+        made, entry = upscale_picture(self._upscaler, item.source, self._view, self._max_pixels)
+        # No picture is written that the report does not know of, and none fails that it does not know of.
         with self._interrupts.held():
-            entry |= write_made(target, made, entry["notes"])
+            try:
+                entry |= write_made(target, made, entry["notes"])
+            except SinkError as error:
+                self._failed(index, item, error)
+                return
             lines = self._report.picture({"index": index, **entry})
         for line in lines:
             tqdm.write(line, file=sys.stderr)
@@ -322,6 +331,7 @@ def _video_options(
 def _targets(inputs: list[Input], output: str | None) -> list[Path]:
     """Where each result goes. Raises OptionError before any work when two would be one file."""
     targets = _unnamed_targets(inputs) if output is None else _named_targets(inputs, output)
+    read = {item.source.path.absolute(): item.source for item in inputs}
     seen: dict[Path, Source] = {}
     for item, target in zip(inputs, targets, strict=True):
         source = item.source
@@ -334,6 +344,11 @@ def _targets(inputs: list[Input], output: str | None) -> list[Path]:
             )
         if _same_file(target, source.path):
             raise OptionError(f"the result would overwrite its input {str(target)!r}")
+        if target.absolute() in read:
+            raise OptionError(
+                f"the result of {str(source.path)!r} would overwrite the input {str(target)!r}: leave "
+                "that out, or give -o FOLDER"
+            )
     return targets
 
 
@@ -344,11 +359,15 @@ def _unnamed_targets(inputs: list[Input]) -> list[Path]:
 
 def _apart(named: list[tuple[Path, str]]) -> list[Path]:
     """Each name with its own ending replaced; a.jpg and a.png, which would then be one, keep theirs."""
-    targets = [path.with_suffix(ending) for path, ending in named]
-    count = Counter(targets)
+    short = [path.with_suffix(ending) for path, ending in named]
+    whole = [path.with_name(path.name + ending) for path, ending in named]
+    # Some systems take A.png and a.png for one file.
+    count = Counter(str(target).casefold() for target in short)
+    clash = [count[str(target).casefold()] > 1 for target in short]
+    taken = {target for target, clashes in zip(whole, clash, strict=True) if clashes}
     return [
-        target if count[target] == 1 else path.with_name(path.name + ending)
-        for target, (path, ending) in zip(targets, named, strict=True)
+        target if clashes or other in taken else other
+        for target, other, clashes in zip(whole, short, clash, strict=True)
     ]
 
 

@@ -135,8 +135,13 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(saved, dict):
         return None
-    fits = isinstance(saved.get("key"), dict) and isinstance(saved.get("times_ms"), dict)
-    return saved if fits and isinstance(saved.get("chosen"), str) else None
+    kinds = {"key": dict, "times_ms": dict, "chosen": str}
+    if not all(isinstance(saved.get(name), kind) for name, kind in kinds.items()):
+        return None
+    key = saved["key"]
+    return (
+        saved if isinstance(key.get("files"), dict) and {"engine", "threads"} <= set(key) else None
+    )
 
 
 def _file_name(key: Mapping[str, Any]) -> str:

@@ -63,28 +63,33 @@ def open_detector(
     OptionError, ModelError for a file that is not that detector's, BackendUnavailable where OpenCV lacks a
     cascade or TensorRT is missing, and DeviceError where there is no GPU for it.
     """
+    check_detector(name, min_face_px, model_file)
+    if name == "haar":
+        return HaarDetector(min_face_px=min_face_px, upscale=upscale)
+    if name == "yunet" and model_file is not None:
+        return YuNetDetector(
+            model_file, min_face_px=min_face_px, upscale=upscale, engine=engine, threads=threads
+        )
+    return CnnDetector(
+        model_file, min_face_px=min_face_px, upscale=upscale, engine=engine, threads=threads
+    )
+
+
+def check_detector(name: str, min_face_px: int, model_file: Path | None) -> None:
+    """What can be said of `open_detector`'s arguments before anything is opened. Raises OptionError."""
     if not LEAST_MIN_FACE_PX <= min_face_px < math.inf:  # NaN is refused too
         raise OptionError(
             f"min_face_px must be a number of at least {LEAST_MIN_FACE_PX}, got {min_face_px!r}"
         )
-    if name == "haar":
-        return HaarDetector(min_face_px=min_face_px, upscale=upscale)
-    if name == "cnn":
-        return CnnDetector(
-            model_file, min_face_px=min_face_px, upscale=upscale, engine=engine, threads=threads
-        )
-    if name != "yunet":
+    if name not in DETECTORS:
         near = difflib.get_close_matches(str(name).lower(), DETECTORS, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise OptionError(f"no detector {name!r}.{hint} There are: {', '.join(DETECTORS)}.")
-    if model_file is None:
+    if name == "yunet" and model_file is None:
         raise OptionError(
             "detector 'yunet' needs its model file, which is not carried along: give "
             "model_file (--detector-model), such as face_detection_yunet_2023mar.onnx of OpenCV Zoo"
         )
-    return YuNetDetector(
-        model_file, min_face_px=min_face_px, upscale=upscale, engine=engine, threads=threads
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ def output_size(
         return int(width), int(height)
     if frame_scale is None:
         return _auto(in_w, in_h, model_scale)
-    return in_w * frame_scale, in_h * frame_scale
+    factor = int(frame_scale)  # numpy's small integers would wrap around
+    return in_w * factor, in_h * factor
 
 
 def check_output(out_size: tuple[int, int] | None, frame_scale: int | None) -> None:

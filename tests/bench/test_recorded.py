@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from idrn_trt.bench.document import dumps
+from idrn_trt.bench.measure import Samples
 from idrn_trt.errors import SourceError
 
 ROOT = Path(__file__).parents[2]
@@ -192,15 +193,35 @@ def test_a_readme_without_a_place_is_refused(tables: ModuleType) -> None:
 
 @pytest.mark.usefixtures("tables")  # which finds the benchmarks' own modules
 def test_a_ratio_is_that_of_each_round() -> None:
-    """A machine that is slowed down by turns leaves it as it is; two rounds in three decide."""
+    """A machine that is slowed down by turns leaves it as it is: rounds are divided, not medians."""
+    frames = importlib.import_module("pipeline_frames")
+    slowed = np.random.default_rng(1).uniform(1, 3, (40, 1))
+    # In 18 of the 40 rounds the plain side was disturbed: less than half, and yet its median moves.
+    disturbed = np.where(np.arange(40)[:, None] < 18, 5.0, 1.0)
+    plain, compose = (
+        Samples.of(2.0 * slowed * disturbed * np.ones(4)),
+        Samples.of(2.4 * slowed * np.ones(4)),
+    )
+    assert compose.p50 / plain.p50 < 1
+    names = [frames.name_of(what, (480, 270)) for what in ("resize", "compose")]
+    line = frames.compositing_row(dict(zip(names, (plain, compose), strict=True)), (480, 270))
+    assert line["figure"] == 1.2
+    crowd = {"0 faces": 1.0, "1 faces": 3.0, "20 faces": 39.0}
+    taken = {name: Samples.of(slowed * ms * np.ones(4)) for name, ms in crowd.items()}
+    line = frames.crowd_row(taken)
+    assert (line["figure"], line["parts"]["rounds"]) == (0.95, 40)
+
+
+@pytest.mark.usefixtures("tables")
+def test_an_interval_wants_some_rounds() -> None:
+    """It lies around the median, and of four rounds there is none."""
     ratios = importlib.import_module("pipeline_ratio")
-    slowed = np.random.default_rng(1).uniform(1, 2, 40)
-    line = ratios.ratio_row("a over b", (1.2 * slowed) / slowed, 1.15, b_ms=1.5)
-    assert (line["figure"], line["interval"]) == (1.2, [1.2, 1.2])
-    assert line["parts"] == {"b ms": 1.5, "rounds": 40}
-    mixed = ratios.ratio_row("a over b", np.array([0.9, 1.0, 1.1] * 20), 1.15)
+    mixed = ratios.ratio_row("a over b", np.array([0.9, 1.0, 1.1] * 20), 1.15, b_ms=1.5)
     assert mixed["figure"] == 1.0
+    assert mixed["parts"] == {"b ms": 1.5, "rounds": 60}
     assert 0.9 <= mixed["interval"][0] <= 1.0 <= mixed["interval"][1] <= 1.1
+    with pytest.raises(ValueError, match="4 rounds"):
+        ratios.ratio_row("a over b", np.ones(4), 1.15)
 
 
 @pytest.mark.usefixtures("tables")

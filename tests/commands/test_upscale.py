@@ -160,6 +160,15 @@ def test_pictures_that_differ_in_their_ending_keep_it(
     assert "3 results of an earlier run" in capsys.readouterr().err
 
 
+def test_a_name_that_another_result_takes(tmp_path: Path) -> None:
+    """a.jpg and a.png need their endings, and then a.jpg.png, whose plain name is one of theirs, does too."""
+    for name in ("a.jpg", "a.png", "a.jpg.png", "B.jpg", "b.png"):
+        write_image(tmp_path / "in" / name, noise(8, 8))
+    assert upscale(tmp_path / "in", "-o", tmp_path / "out") == 0
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == ["B.jpg.png", "a.jpg.png", "a.jpg.png.png", "a.png.png", "b.png.png"]
+
+
 def test_an_input_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """-o naming the input itself is refused."""
     write_image(tmp_path / "p.png", noise())

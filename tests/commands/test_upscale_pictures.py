@@ -16,8 +16,17 @@ import pytest
 from PIL import Image, ImageCms
 
 from idrn_trt.cli import main
+from idrn_trt.commands._earlier_results import without_results
 from idrn_trt.commands._upscale_pictures import without_halo
-from idrn_trt.images import Picture, encode_picture, read_image, read_picture, write_image
+from idrn_trt.images import (
+    Picture,
+    Source,
+    encode_picture,
+    read_image,
+    read_picture,
+    write_image,
+)
+from idrn_trt.video.find import Input
 
 UPSCALE = [sys.executable, "-m", "idrn_trt", "upscale"]
 BICUBIC = ["--engine", "bicubic"]
@@ -355,17 +364,38 @@ def test_results_are_not_upscaled_again(
     assert {str(path) for path in Path("in").rglob("*.*")} == made
 
 
-def test_a_result_that_is_named_is_upscaled_again(
+def test_a_result_that_is_named_is_an_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Named beside its input a result is an input; a folder of nothing but results is a usage error."""
+    """Named alone it is upscaled again; beside what would be written over it, it is a usage error."""
     write_image(tmp_path / "a.jpg", drawing())
     write_image(tmp_path / "a.sr.png", drawing())
-    assert upscale(tmp_path / "a.jpg", tmp_path / "a.sr.png") == 0
+    before = (tmp_path / "a.sr.png").read_bytes()
+    assert upscale(tmp_path / "a.sr.png") == 0
     assert (tmp_path / "a.sr.sr.png").exists()
-    write_image(tmp_path / "in" / "out" / "a.png", drawing())
-    assert upscale(tmp_path / "in", "-o", tmp_path / "in" / "out") == 2
-    assert "only results of an earlier run" in capsys.readouterr().err
+    assert upscale(tmp_path / "a.jpg", tmp_path / "a.sr.png") == 2
+    assert "would overwrite the input" in capsys.readouterr().err
+    assert (tmp_path / "a.sr.png").read_bytes() == before
+
+
+def test_originals_below_the_output_are_inputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passed over is what a run would write, by its name, and nothing else that lies there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "old/x.jpg", "old/y.png", "old/a.png"):
+        write_image(Path(name), drawing())
+    assert upscale(".", "-o", "../" + tmp_path.name + "/old") == 0
+    assert "note: 1 results of an earlier run are passed over" in capsys.readouterr().err
+    assert {str(path) for path in Path("old/old").iterdir()} == {"old/old/x.png", "old/old/y.png"}
+
+
+def test_a_thumbnail_is_a_result(tmp_path: Path) -> None:
+    """Beside a clip and its result it is not upscaled in the next run."""
+    names = ("c.mkv", "c.sr.mp4", "c.sr.thumb.jpg", "d.sr.thumb.jpg")
+    found = [Input(Source(tmp_path / name, Path(name)), video=False) for name in names]
+    kept = without_results(found, [str(tmp_path)], None)
+    assert [item.source.path.name for item in kept] == ["c.mkv", "d.sr.thumb.jpg"]
 
 
 def test_names_that_no_system_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ class Push:
                 f"cannot send to {self.name!r}: expected an address that begins with "
                 f"{', '.join(f'{known}://' for known in FORMATS)}"
             )
-        self._url = url
+        self.url = url
         self._format = FORMATS[scheme]
         self._hud = hud
         self._threads = threads
@@ -101,7 +101,7 @@ class Push:
         options = {**encoder.options(None, None), "tune": "zerolatency", "g": str(_KEY_FRAMES)}
         transport = {"rtsp_transport": "tcp"} if self._format == "rtsp" else {}
         self._container = av.open(
-            self._url, "w", format=self._format, container_options=transport, timeout=_TIMEOUT_S
+            self.url, "w", format=self._format, container_options=transport, timeout=_TIMEOUT_S
         )
         stream = self._container.add_stream(encoder.name, rate=RATE, options=options)
         context = stream.codec_context
@@ -129,7 +129,7 @@ class Push:
         self._container.mux(self._stream.encode(frame))
 
     def _broke(self, error: Exception) -> None:
-        reason = why(error, self._url)
+        reason = why(error, self.url)
         self._release()
         if not self._connected:
             raise SinkError(f"cannot send to {self.name!r}: {reason}") from error

@@ -28,6 +28,7 @@ class FileSource:
     def __init__(self, text: str, options: VideoOptions) -> None:
         self.name = text
         self._inputs = find_inputs([text])
+        self.paths = [item.source.path for item in self._inputs]
         self._options = options
         self._frames = self._all()
 
