@@ -2,8 +2,8 @@
 
     python benchmarks/pipeline.py --data DIR --json benchmarks/results/pipeline.json
 
-DIR holds video/*.mkv. In one process but for the last row, each row printed as soon as it is measured; Ctrl-C ends with what
-was measured until then, and writes nothing:
+DIR holds video/*.mkv. In one process but for the last row, each row printed as soon as it is measured; Ctrl-C
+ends with what was measured until then, and writes nothing:
 
 - `--view faces` at 640x480 with one face: everything on the upscaling thread but detection and the
   engine (cutting, batching, copies, the sheet). Conversions from and to the video's colours, which run

@@ -21,11 +21,11 @@ def ratio_row(
     """The median of the rounds' own ratios, with a percentile bootstrap interval over rounds; seeded.
 
     The machine's speed is one for both sides of a round, or nearly, however it changes from round to round.
-    Raises ValueError for fewer than LEAST_ROUNDS.
+    Raises SystemExit for fewer than LEAST_ROUNDS.
     """
     rounds = len(ratios)
     if rounds < LEAST_ROUNDS:
-        raise ValueError(
+        raise SystemExit(
             f"{what!r}: {rounds} rounds, expected at least {LEAST_ROUNDS}: give it more time"
         )
     chosen = np.random.default_rng(0).integers(0, rounds, (RESAMPLES, rounds))

@@ -220,7 +220,7 @@ def test_an_interval_wants_some_rounds() -> None:
     assert mixed["figure"] == 1.0
     assert mixed["parts"] == {"b ms": 1.5, "rounds": 60}
     assert 0.9 <= mixed["interval"][0] <= 1.0 <= mixed["interval"][1] <= 1.1
-    with pytest.raises(ValueError, match="4 rounds"):
+    with pytest.raises(SystemExit, match="4 rounds"):
         ratios.ratio_row("a over b", np.ones(4), 1.15)
 
 
