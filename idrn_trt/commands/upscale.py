@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,7 @@ class _Interrupts:
         self._before: dict[int, Any] = {}
         self._holding = False
         self._came = False
+        self._hung_up = False
 
     def __enter__(self) -> _Interrupts:  # noqa: PYI034 (typing.Self needs Python 3.11)
         # Only the main thread takes signals; one that is ignored, as below nohup, stays so.
@@ -161,7 +162,12 @@ class _Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _take(self, _number: int, _frame: object) -> None:
+    def _take(self, number: int, _frame: object) -> None:
+        # A terminal that closes may send it twice, which is not somebody's impatience.
+        if number == getattr(signal, "SIGHUP", None):
+            if self._hung_up:
+                return
+            self._hung_up = True
         if self._came or not self._holding:
             raise KeyboardInterrupt
         self._came = True
@@ -223,14 +229,10 @@ class _Job:
         return False
 
     def _failed(self, index: int, item: Input, error: Exception) -> None:
-        from tqdm import tqdm
-
-        tqdm.write(f"idrn-trt: {error}", file=sys.stderr)
+        _say(f"idrn-trt: {error}")
         self._report.failed(index, item, error)
 
     def _picture(self, index: int, item: Input, target: Path) -> None:
-        from tqdm import tqdm
-
         from idrn_trt.commands._upscale_pictures import upscale_picture, write_made
 
         made, entry = upscale_picture(self._upscaler, item.source, self._view, self._max_pixels)
@@ -243,7 +245,7 @@ class _Job:
                 return
             lines = self._report.picture({"index": index, **entry})
         for line in lines:
-            tqdm.write(line, file=sys.stderr)
+            _say(line)
 
     def _clip(self, source: Source, target: Path) -> bool:
         """Do a video; True when Ctrl-C ended it."""
@@ -273,7 +275,7 @@ class _Job:
             )
         thumbnail = self._write_thumbnail(target, done.preview) if self._thumbnail else None
         for line in self._report.clip(done, thumbnail):
-            tqdm.write(line, file=sys.stderr)
+            _say(line)
         return done.interrupted
 
     @staticmethod
@@ -285,6 +287,14 @@ class _Job:
         path = target.with_name(f"{target.stem}.thumb.jpg")
         write_image(path, preview)
         return path
+
+
+def _say(line: str) -> None:
+    """Past the progress bar. A terminal that was closed meanwhile is no reason to end the work."""
+    from tqdm import tqdm
+
+    with suppress(OSError):
+        tqdm.write(line, file=sys.stderr)
 
 
 def _max_pixels(args: argparse.Namespace) -> int:

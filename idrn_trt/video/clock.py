@@ -17,7 +17,8 @@ _UNEVEN_S = Fraction(1)
 class SteadyClock:
     """Times that go on where the stream's clock jumps, as it does between recordings put together.
 
-    What comes after a jump begins where all tracks before it have ended. jumps: how many there were.
+    What comes after a jump begins where all tracks before it have ended. A track that only paused, or has one
+    wrong time, goes by the other tracks' clock. jumps: how many there were.
     """
 
     def __init__(self) -> None:
@@ -46,9 +47,28 @@ class SteadyClock:
         """What a track's times are shifted by from here on: another's packets may still be on their way."""
         offset, last = self._offsets.get(track, self._newest), self._ends.get(track)
         if last is not None and not -_MOST_BACK_S <= time + offset - last <= _MOST_AHEAD_S:
-            if abs(time + self._newest - last) > _UNEVEN_S or offset == self._newest:
+            if (kept := self._others_offset(track, time, last, offset)) is not None:
+                self._newest = kept
+            elif abs(time + self._newest - last) > _UNEVEN_S or offset == self._newest:
                 self._newest = max(self._ends.values()) - time
                 self.jumps += 1
             offset = self._newest
         self._offsets[track] = offset
         return offset
+
+    def _others_offset(
+        self, track: int, time: Fraction, last: Fraction, offset: Fraction
+    ) -> Fraction | None:
+        """A shift known already by which this time lies beside where the other tracks are."""
+        others = [end for other, end in self._ends.items() if other != track]
+        if not others:
+            return None
+        return next(
+            (
+                known
+                for known in (self._newest, *self._offsets.values())
+                if abs(time + known - max(others)) <= _UNEVEN_S
+                and (known != offset or time + known > last)
+            ),
+            None,
+        )

@@ -109,7 +109,8 @@ class Reader(AbstractContextManager["Reader"]):
         for packet in self._packets():
             # Not by its number: the packet that flushes the decoder has none of its own.
             if packet.stream is not self._video:
-                packets.append(packet)
+                if self._pictures or self._timeline.may_be_wanted(packet):
+                    packets.append(packet)
                 if len(packets) >= _MOST_PACKETS and self._pictures:
                     yield Step(self._timeline.place_packets(packets))
                     packets = []

@@ -103,6 +103,10 @@ class Timeline:
         self._reached = max(self._reached, ends * tick)
         if packet.is_corrupt:
             self._torn_at = self._reached
+        if self._name in _DECODING_ORDER and packet.stream_index == self._video_index:
+            packet.pts = (
+                packet.dts
+            )  # the decoder hands it on with the packet's own frame: see stamp
         if self._end is None:
             return False
         # Decoding order runs behind the order of presentation, so the video is followed to its frames.
@@ -119,7 +123,8 @@ class Timeline:
             return
         if frame.dts is not None:
             if self._delay is None:
-                self._delay = frame.dts - (self._first_dts or 0)
+                own = frame.pts if frame.pts is not None else self._first_dts or 0
+                self._delay = frame.dts - own
             self._stamped = frame.dts - self._delay
         elif self._stamped is None:
             self._stamped = self._first_dts or 0
@@ -158,6 +163,15 @@ class Timeline:
             self._longest_gap = max(self._longest_gap, (pts - last) * self._tick)
         self._last_pts, self._last_duration = pts, duration
         return pts, duration
+
+    def may_be_wanted(self, packet: Packet[Any]) -> bool:
+        """Whether a packet of another track may reach into the wanted part, whose begin is yet to come."""
+        time = packet.pts if packet.pts is not None else packet.dts
+        if self._start <= self._zero or time is None:
+            return self._start <= self._zero
+        return bool(
+            (time + (packet.duration or 0)) * self._ticks[packet.stream_index] >= self._start
+        )
 
     def place_packets(self, packets: list[Packet[Any]]) -> list[Packet[Any]]:
         """Those packets of other tracks that lie in the wanted part, their times shifted as it is."""

@@ -107,9 +107,22 @@ def test_a_source_is_not_written_over(pictures: Path, capsys: pytest.CaptureFixt
     clip = pictures.parent / "clip.mkv"
     assert stream(pictures, "--out", clip, "--frame-scale", 1) == 0
     before = clip.read_bytes()
-    assert stream(clip, "--out", clip.parent / "in" / ".." / "clip.mkv") == 2
-    assert "is a source too" in capsys.readouterr().err
+    for source in (clip, clip.parent / "cli*.mkv", clip.parent):
+        assert stream(source, "--out", clip.parent / "in" / ".." / "clip.mkv") == 2
+        assert "is a source too" in capsys.readouterr().err
     assert clip.read_bytes() == before
+
+
+def test_one_file_is_not_written_twice(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However it is spelt; two addresses that differ in their password only are two."""
+    here = tmp_path / "a.mp4"
+    assert stream(pictures, "--out", here, "--out", tmp_path / "x" / ".." / "a.mp4") == 2
+    assert "given twice" in capsys.readouterr().err
+    addresses = [f"rtmp://127.0.0.1:1/live?key={key}" for key in (1, 2)]
+    assert stream(pictures, "--out", addresses[0], "--out", addresses[1]) == 1
+    assert "given twice" not in capsys.readouterr().err
 
 
 def test_a_source_that_cannot_be_read_fails(

@@ -239,3 +239,11 @@ def test_an_interrupt_waits_until_a_picture_is_written_and_reported() -> None:
             work(*signals)
     assert done == [signal.SIGTERM, signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_terminal_that_hangs_up_twice_ends_it_once() -> None:
+    """The second SIGHUP does not disturb what finishes files after the first."""
+    with _Interrupts():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)

@@ -74,3 +74,14 @@ def test_frames_without_times_came_when_they_came() -> None:
     assert arrivals.captured_ns(None) == 5
     arrivals.came(90 * MS, 20 * MS)
     assert arrivals.captured_ns(None) == 90 * MS
+
+
+def test_untimed_frames_that_are_never_waited_for_go_on() -> None:
+    """More comes than can be decoded: after the first second and a half each is as new as it came."""
+    arrivals = Arrivals(0)
+    captured_ms = []
+    for now_ms in range(100, 3000, 100):
+        arrivals.came(now_ms * MS, 0)
+        captured_ms.append(arrivals.captured_ns(None) // MS)
+    assert captured_ms[:14] == [0] * 14
+    assert captured_ms[14:] == list(range(1500, 3000, 100))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
+from av.packet import Packet
 from clips import Clip, decode, picture
 
 from idrn_trt.upscaler import Upscaler
@@ -135,3 +139,62 @@ def test_recordings_put_together(
     assert max(steps) < Fraction(1, 5)
     assert len(after.packets["audio"]) >= 3 * len(single.packets["audio"]) - 6
     assert "the stream's clock jumps 2 times: joined there" in report.notes
+
+
+def copied(source: Path, target: Path, wanted: Callable[[Packet[Any]], bool]) -> Path:
+    """The packets of a file that are wanted, in another."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            if packet.size and wanted(packet):
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    return target
+
+
+def test_sound_that_pauses_stays_in_step(tmp_path: Path, same_size: Upscaler) -> None:
+    """A gap in one track is no jump of the clock: what comes after it is where it was."""
+    whole = Clip(tmp_path / "whole.ts", [picture(k % 20) for k in range(360)], audio="aac").make()
+
+    def wanted(packet: Packet[Any]) -> bool:
+        begin = packet.pts * packet.time_base
+        return packet.stream.type == "video" or not 2.5 < begin < 13.5
+
+    source = copied(whole, tmp_path / "in.ts", wanted)
+    report = upscale_clip(source, tmp_path / "out.mkv", same_size)
+    before, after = decode(source), decode(tmp_path / "out.mkv")
+    lag = [
+        clip.packets["audio"][-1][0] - clip.times[-1] for clip in (before, after)
+    ]  # fmt: skip
+    assert lag[1] == pytest.approx(lag[0], abs=0.05)
+    assert not any("jumps" in note for note in report.notes)
+
+
+def test_an_avi_that_begins_between_key_frames(tmp_path: Path, same_size: Upscaler) -> None:
+    """Pictures that cannot be decoded yet take their time: those that come are in step with the sound."""
+    whole = Clip(
+        tmp_path / "whole.avi",
+        [picture(k) for k in range(40)],
+        audio="pcm_s16le",
+        options=REORDERED,
+    ).make()
+    numbers = itertools.count()
+    source = copied(
+        whole, tmp_path / "in.avi", lambda p: p.stream.type == "audio" or next(numbers) >= 14
+    )
+    upscale_clip(source, tmp_path / "out.mkv", same_size)
+    after = decode(tmp_path / "out.mkv")
+    # 14 packets are gone; of the others, those before the key frame 20 cannot be shown.
+    blue = after.frames[-1].to_ndarray(format="rgb24")[..., 2].mean()
+    assert blue == pytest.approx(9 * 39 % 256, abs=6)
+    assert after.times[-1] == pytest.approx((39 - 14) / 25, abs=0.1)
+
+
+def test_what_lies_before_a_part_is_not_kept(tmp_path: Path) -> None:
+    """While a transport stream is read up to the part, the sound on the way there is let go."""
+    source = Clip(
+        tmp_path / "in.ts", [picture(k % 20) for k in range(200)], audio="aac", options={"g": "400"}
+    ).make()
+    with Reader(source, VideoOptions(start_s=7)) as reader:
+        first = next(step for step in reader if step.picture is not None)
+    assert len(first.packets) < 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.server
 import io
 import itertools
@@ -23,6 +24,7 @@ from idrn_trt.video.options import VideoOptions
 from idrn_trt.video.sources import open_source
 from idrn_trt.video.sources.base import Source, SourceFrame
 from idrn_trt.video.sources.redact import redacted
+from idrn_trt.video.sources.why import why
 
 
 def frames(source: Source) -> Iterator[SourceFrame]:
@@ -250,3 +252,14 @@ def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
         source.open()
     source.close()
     capfd.readouterr()  # what OpenCV says besides
+
+
+@pytest.mark.parametrize(
+    "url", ["http://cam/v?user=a&pwd=sec@ret.invalid", "rtsp://10.0.0.5/live@cam2.invalid/1"]
+)
+def test_no_part_of_a_password_is_looked_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An "@" behind the host does not make what follows it a host's name."""
+    asked = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, _port: asked.append(host))
+    assert "invalid" not in why(OSError(errno.EIO, "Input/output error"), url)
+    assert asked == []

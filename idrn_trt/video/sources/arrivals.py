@@ -44,7 +44,8 @@ class Arrivals:
     def captured_ns(self, own: Fraction | None) -> int:
         """When a frame of the packet that came last was taken; never later than that came."""
         if own is None:
-            return self._began_ns if self._at_once else self._came_ns
+            early = self._at_once and self._came_ns - self._began_ns < _LATE_NS
+            return self._began_ns if early else self._came_ns
         own_ns, latest_ns = int(own * 1_000_000_000), self._came_ns
         if self._zero_ns is None:
             self._zero_ns = (self._began_ns if self._at_once else latest_ns) - own_ns

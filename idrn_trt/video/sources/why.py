@@ -23,7 +23,9 @@ def why(error: BaseException, url: str) -> str:
 def _unknown_host(url: str) -> str | None:
     """The address's host if it cannot be looked up, else None."""
     try:
-        host = urlsplit(redacted(url)).hostname
+        host = urlsplit(url).hostname
+        if host != urlsplit(redacted(url)).hostname:
+            return None  # an "@" after the host: what follows it may be part of a password
     except ValueError:
         return None
     try:
