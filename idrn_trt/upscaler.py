@@ -76,7 +76,7 @@ class Upscaler:
                     engine=beside if beside in DETECTOR_ENGINES else "openvino",
                     threads=threads,
                 )
-            except BaseException:
+            except BaseException:  # Ctrl-C too: nobody else could close the engine
                 self.close()
                 raise
         self.detector = detector

@@ -42,4 +42,4 @@ def _results(path: Path, more: str) -> Iterator[Path]:
 
 def _place(path: str | Path) -> Path:
     """Absolute, and without "..": Path.absolute keeps those."""
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    return Path(os.path.abspath(path))  # noqa: PTH100 (for that)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from idrn_trt.commands._interrupts import Interrupts
 from idrn_trt.commands.arguments import add_upscaler_arguments, seconds, upscaler_arguments
 from idrn_trt.errors import OptionError, SinkError, SourceError
 from idrn_trt.files import exists, is_folder
@@ -122,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     with Report(args.json, tables) as report, Upscaler(**upscaler_arguments(args)) as upscaler:
         for note in upscaler.notes:
             print(f"note: {note}", file=sys.stderr)
-        with _Interrupts() as interrupts:
+        with Interrupts() as interrupts:
             job = _Job(
                 upscaler, args.view, max_pixels, options, report, interrupts,
                 thumbnail=args.thumbnail,
@@ -135,55 +133,6 @@ def run(args: argparse.Namespace) -> int:
     return 1 if summary["failed"] else 0
 
 
-class _Interrupts:
-    """Ctrl-C, and likewise what `kill`, `timeout` and a closed terminal send: KeyboardInterrupt, unless held.
-
-    What is in work then leaves whole files and no temporary one. To be entered with `with`.
-    """
-
-    def __init__(self) -> None:
-        self._before: dict[int, Any] = {}
-        self._holding = False
-        self._came = False
-        self._hung_up = False
-
-    def __enter__(self) -> _Interrupts:  # noqa: PYI034 (typing.Self needs Python 3.11)
-        # Only the main thread takes signals; one that is ignored, as below nohup, stays so.
-        if threading.current_thread() is threading.main_thread():
-            names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is not everywhere
-            known = [getattr(signal, name) for name in names if hasattr(signal, name)]
-            before = {number: signal.getsignal(number) for number in known}
-            self._before = {n: h for n, h in before.items() if h != signal.SIG_IGN}
-            for number in self._before:
-                signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _take(self, number: int, _frame: object) -> None:
-        # A terminal that closes may send it twice, which is not somebody's impatience.
-        if number == getattr(signal, "SIGHUP", None):
-            if self._hung_up:
-                return
-            self._hung_up = True
-        if self._came or not self._holding:
-            raise KeyboardInterrupt
-        self._came = True
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """What is done here is done wholly, an interrupt meanwhile raised after it; a second is not held."""
-        self._holding = True
-        try:
-            yield
-        finally:
-            self._holding = False
-            if self._came:
-                raise KeyboardInterrupt
-
-
 class _Job:
     """The inputs of one command, one after another."""
 
@@ -194,7 +143,7 @@ class _Job:
         max_pixels: int,
         options: VideoOptions | None,
         report: Report,
-        interrupts: _Interrupts,
+        interrupts: Interrupts,
         *,
         thumbnail: bool,
     ) -> None:
@@ -341,7 +290,7 @@ def _video_options(
 def _targets(inputs: list[Input], output: str | None) -> list[Path]:
     """Where each result goes. Raises OptionError before any work when two would be one file."""
     targets = _unnamed_targets(inputs) if output is None else _named_targets(inputs, output)
-    read = {item.source.path.absolute(): item.source for item in inputs}
+    read = {item.source.path.absolute() for item in inputs}
     seen: dict[Path, Source] = {}
     for item, target in zip(inputs, targets, strict=True):
         source = item.source

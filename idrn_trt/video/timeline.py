@@ -104,9 +104,8 @@ class Timeline:
         if packet.is_corrupt:
             self._torn_at = self._reached
         if self._name in _DECODING_ORDER and packet.stream_index == self._video_index:
-            packet.pts = (
-                packet.dts
-            )  # the decoder hands it on with the packet's own frame: see stamp
+            # The decoder hands it on with the packet's own frame: see stamp.
+            packet.pts = packet.dts
         if self._end is None:
             return False
         # Decoding order runs behind the order of presentation, so the video is followed to its frames.

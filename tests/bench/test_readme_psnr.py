@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -11,19 +10,6 @@ from typing import Any
 import pytest
 
 from idrn_trt.errors import SourceError
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "tables.py"
-
-
-@pytest.fixture(scope="module", name="tables")
-def _tables() -> ModuleType:
-    """benchmarks/tables.py as a module."""
-    spec = importlib.util.spec_from_file_location("benchmark_tables_psnr", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def report(sha256: str) -> dict[str, Any]:

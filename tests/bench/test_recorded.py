@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -18,20 +18,8 @@ from idrn_trt.bench.measure import Samples
 from idrn_trt.errors import SourceError
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "benchmarks" / "tables.py"
 
 Make = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module", name="tables")
-def _tables() -> ModuleType:
-    """benchmarks/tables.py as a module."""
-    spec = importlib.util.spec_from_file_location("benchmark_tables", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(name="tree")

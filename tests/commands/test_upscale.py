@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from idrn_trt.cli import main
-from idrn_trt.commands.upscale import _Interrupts
+from idrn_trt.commands._interrupts import Interrupts
 from idrn_trt.images import read_image, write_image
 
 BICUBIC = ["--engine", "bicubic"]
@@ -229,7 +229,7 @@ def test_an_interrupt_waits_until_a_picture_is_written_and_reported() -> None:
     done = []
 
     def work(*signals: int) -> None:
-        with _Interrupts() as interrupts, interrupts.held():
+        with Interrupts() as interrupts, interrupts.held():
             for number in signals:
                 signal.raise_signal(number)
                 done.append(number)
@@ -243,7 +243,7 @@ def test_an_interrupt_waits_until_a_picture_is_written_and_reported() -> None:
 
 def test_a_terminal_that_hangs_up_twice_ends_it_once() -> None:
     """The second SIGHUP does not disturb what finishes files after the first."""
-    with _Interrupts():
+    with Interrupts():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGHUP)

@@ -67,7 +67,7 @@ def test_a_torn_packet_that_is_not_the_last(tmp_path: Path, same_size: Upscaler)
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_an_mxf_says_how_long_it_is(tmp_path: Path, same_size: Upscaler, cut: bool) -> None:  # noqa: FBT001
+def test_an_mxf_says_how_long_it_is(tmp_path: Path, same_size: Upscaler, cut: bool) -> None:  # noqa: FBT001 (a parameter of the test)
     """MXF's header tells the end of a clip, so a missing one is noticed, and a whole one is not."""
     whole = Clip(tmp_path / "whole.mxf", noisy(50), codec="mpeg2video", audio="pcm_s16le")
     data = whole.make().read_bytes()
