@@ -154,9 +154,10 @@ def every_third(clip: Path, folder: Path) -> Path:
     target = folder / clip.name
     with av.open(str(clip)) as source, av.open(str(target), "w") as sink:
         stream = sink.add_stream("libx264", rate=10, options={"crf": "16", "bf": "0"})
+        size = source.streams.video[0]
+        stream.width, stream.height, stream.pix_fmt = size.width, size.height, "yuv420p"
         for number, frame in enumerate(source.decode(video=0)):
             if number % 3 == 0:
-                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
                 kept = frame.reformat(format="yuv420p")
                 kept.pts, kept.time_base = number // 3, Fraction(1, 10)
                 sink.mux(stream.encode(kept))
@@ -180,6 +181,7 @@ def _paced(
         ("four cameras at 10 fps", four, math.inf, {}, {}),
     ]
     for what, files, most_age_ms, options, sizes in cases:
+        options = {"carry": True, **options}
         upscaler = Upscaler(engine=engine, detector=detector, threads=threads, **sizes)
         sources = [FileSource(str(clip), VideoOptions(threads=1)) for clip in files]
         ran(list(sources), upscaler, realtime=True, loop=True, duration_s=3.0, **options)  # warm up
@@ -189,8 +191,11 @@ def _paced(
         taken = sum(source.frames - source.passed_over for source in stats.sources)
         lost = sum(source.dropped for source in stats.sources) + stats.sinks[0].dropped
         ages = stats.sinks[0].age
+        faces = sum(source.faces for source in stats.sources)
         parts = {
             "frames": taken,
+            "carried_percent": round(100 * sum(s.carried for s in stats.sources) / max(1, faces), 1),
+            "network_windows_per_s": round(stats.engine_windows / seconds, 1),
             "frames_per_s": round(taken / seconds, 2),
             "age_p50_ms": round(ages.percentile(50), 1),
             "stages_p50_ms": {

@@ -119,12 +119,14 @@ class TrackedFace(FaceResult):
 
     track: the same number from frame to frame while it is followed, from 1. sharpness: variance of the
     Laplacian of lr in grey, higher is sharper. reused: the window changed no more than a sensor's noise,
-    and lr and sr are those of an earlier frame.
+    and lr and sr are those of an earlier frame. carried: the network was not asked in time, and sr is lr
+    enlarged plainly with what the network added to an earlier picture of the face (faces/carry.py).
     """
 
     track: int
     sharpness: float
     reused: bool
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

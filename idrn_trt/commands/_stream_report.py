@@ -29,7 +29,7 @@ def _text(document: dict[str, Any]) -> str:
         (
             source["name"], source["state"], "x".join(map(str, source["size"] or ())) or "-",
             source["frames"], source["results"], source["dropped"], source["passed_over"],
-            source["faces"], source["reused"], source["reconnects"],
+            source["faces"], source["reused"], source["carried"], source["reconnects"],
         )
         for source in document["sources"]
     ]  # fmt: skip
@@ -39,7 +39,7 @@ def _text(document: dict[str, Any]) -> str:
     ]
     stages = [(name, *_cells(times)) for name, times in document["stages_ms"].items()]
     heads = ("source", "state", "size", "frames", "upscaled", "dropped", "passed over", "faces")
-    lines = [table((*heads, "reused", "reconnects"), sources)]
+    lines = [table((*heads, "reused", "carried", "reconnects"), sources)]
     if sinks:
         lines.append(
             table(("sink", "written", "dropped", "age p50 ms", "p95", "p99", "max"), sinks)

@@ -134,6 +134,12 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
         help="off: run the network also on faces that have not changed (default: on)",
     )  # fmt: skip
     group.add_argument(
+        "--carry", choices=("on", "off"),
+        help="on: where the network is slower than a camera, every frame is shown all the same, its faces "
+        "with the detail that the network added to them some frames before; off: only frames whose faces it "
+        "has made (default: on, but off with --faces-dir)",
+    )  # fmt: skip
+    group.add_argument(
         "--detect-every", type=int, default=0, metavar="N",
         help="look for faces in the whole of every Nth frame; 0 (default) looks at pieces in turn, "
         "which costs about the same for any size of frame",
@@ -193,9 +199,20 @@ def _options(args: argparse.Namespace) -> StreamOptions:
         wait=args.wait,
         stall_s=args.timeout,
         reuse=args.reuse == "on",
+        carry=_carry(args),
         detect_every=args.detect_every,
         batch_wait_ms=args.batch_wait_ms,
     )
+
+
+def _carry(args: argparse.Namespace) -> bool:
+    from idrn_trt.errors import OptionError
+
+    if args.carry == "on" and args.faces_dir is not None:
+        raise OptionError(
+            "--faces-dir keeps only what the network made of its own frame: expected no --carry on"
+        )
+    return args.carry != "off" and args.faces_dir is None
 
 
 def _sources(args: argparse.Namespace) -> list[Source]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from idrn_trt.faces.carry import Carrier, Detail, detail_of
 from idrn_trt.faces.find import Finder
 from idrn_trt.faces.reuse import sharpness, unchanged
 from idrn_trt.faces.steady import Steady
 from idrn_trt.faces.track import Track
-from idrn_trt.faces.window import cut
+from idrn_trt.faces.window import centred, cut
 from idrn_trt.streaming.feeder import Captured
+from idrn_trt.streaming.network import Asked
 from idrn_trt.streaming.options import StreamOptions
 from idrn_trt.streaming.stats import SourceStats
 from idrn_trt.types import Face, Result, StreamResult, TrackedFace, Window
@@ -25,23 +27,25 @@ UInt8 = npt.NDArray[np.uint8]
 
 @dataclass(slots=True)
 class Prepared:
-    """A frame whose faces are found. todo: those that the network has to make, with their pixels."""
+    """A frame whose faces are found, as track numbers, faces and windows. todo: those to be made."""
 
     captured: Captured
     faces: list[tuple[int, Face, Window]]
     too_large: list[Face]
-    todo: list[tuple[int, Window, UInt8]]
+    todo: list[Asked]
     times_ms: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Made:
-    """What the network last made of a track's window."""
+    """What the network last made of a track's window. detail: once it has been asked for."""
 
     window: Window
     lr: UInt8
     sr: UInt8
     sharpness: float
+    made_ns: int
+    detail: Detail | None = None
 
 
 class Lane:
@@ -61,6 +65,7 @@ class Lane:
         self._finder = Finder(upscaler.detector, live=live, every=options.detect_every)
         self._steady = Steady()
         self._made: dict[int, _Made] = {}
+        self._carrier = Carrier()
 
     def prepare(self, captured: Captured) -> Prepared:
         """Find the frame's faces and cut what the network has to make."""
@@ -78,28 +83,38 @@ class Lane:
         for number, _, window in faces:
             lr = cut(frame, window)
             if not (self._reuse and self._is_made(number, window, lr)):
-                todo.append((number, window, lr))
+                todo.append(Asked(captured.source, number, window, lr))
         times_ms = {
             "detect": (found_ns - begin_ns) / 1e6,
             "window": (time.perf_counter_ns() - found_ns) / 1e6,
         }
         return Prepared(captured, faces, too_large, todo, times_ms)
 
-    def finish(
-        self, prepared: Prepared, pictures: list[UInt8], engine_ms: float, *, shown: bool
-    ) -> StreamResult:
-        """The frame's result from what the network made of `todo`. shown: with its picture."""
-        new = {number for number, _, _ in prepared.todo}
-        for (number, window, lr), sr in zip(prepared.todo, pictures, strict=True):
-            self._made[number] = _Made(window, lr, sr, sharpness(lr))
+    def keep(self, asked: Asked, sr: UInt8) -> None:
+        """What the network made of a window of this frame, or of one some frames ago."""
+        now_ns = time.perf_counter_ns()
+        self._made[asked.track] = _Made(asked.window, asked.lr, sr, sharpness(asked.lr), now_ns)
+
+    def made_ns(self, track: int) -> int:
+        """When a window of a track was last made, by time.perf_counter_ns; 0 if none was."""
+        made = self._made.get(track)
+        return 0 if made is None else made.made_ns
+
+    def finish(self, prepared: Prepared, engine_ms: float, *, shown: bool) -> StreamResult:
+        """The frame's result, from what has been kept by now. shown: with its picture.
+
+        Faces of `todo` that have not been made carry the detail of an earlier frame; those that have never
+        been are not in it.
+        """
+        begin_ns = time.perf_counter_ns()
+        asked = {one.track: one for one in prepared.todo}
         faces = [
-            TrackedFace(
-                face.box, face.score, window, made.lr, made.sr,
-                track=number, sharpness=made.sharpness, reused=number not in new,
-            )
+            self._face(prepared.captured.rgb, number, face, window, made, asked.get(number))
             for number, face, window in prepared.faces
-            for made in (self._made[number],)
-        ]  # fmt: skip
+            for made in (self._made.get(number),)
+            if made is not None
+        ]
+        carry_ms = (time.perf_counter_ns() - begin_ns) / 1e6
         begin_ns = time.perf_counter_ns()
         picture = self._picture(prepared, faces) if shown else None
         paste_ms = (time.perf_counter_ns() - begin_ns) / 1e6
@@ -116,8 +131,36 @@ class Lane:
             picture=picture,
             faces=faces,
             too_large=prepared.too_large,
-            times_ms={**prepared.times_ms, "engine": engine_ms, "paste": paste_ms},
-        )
+            times_ms={
+                **prepared.times_ms, "engine": engine_ms, "carry": carry_ms, "paste": paste_ms
+            },
+        )  # fmt: skip
+
+    def _face(
+        self,
+        frame: UInt8,
+        number: int,
+        face: Face,
+        window: Window,
+        made: _Made,
+        asked: Asked | None,
+    ) -> TrackedFace:
+        """A face of a frame. asked: what the network was to make of it, None for a face that is reused."""
+        if asked is None or asked.lr is made.lr:
+            return TrackedFace(
+                face.box, face.score, window, made.lr, made.sr,
+                track=number, sharpness=made.sharpness, reused=asked is None,
+            )  # fmt: skip
+        lr = asked.lr
+        if window.shape != made.window.shape:
+            window = centred(face.box, made.window.shape, *frame.shape[:2])
+            lr = cut(frame, window)
+        if made.detail is None:
+            made.detail = detail_of(made.lr, made.sr)
+        return TrackedFace(
+            face.box, face.score, window, lr, self._carrier.onto(made.detail, lr),
+            track=number, sharpness=sharpness(lr), reused=False, carried=True,
+        )  # fmt: skip
 
     def _is_made(self, number: int, window: Window, lr: UInt8) -> bool:
         made = self._made.get(number)
@@ -144,4 +187,5 @@ class Lane:
         self._stats.results += 1
         self._stats.faces += len(faces)
         self._stats.reused += sum(face.reused for face in faces)
+        self._stats.carried += sum(face.carried for face in faces)
         self._stats.too_large += len(too_large)

@@ -28,6 +28,7 @@ _COUNTERS = {
     "results": "Frames upscaled.",
     "faces": "Faces upscaled, every frame counted.",
     "reused": "Faces that had not changed.",
+    "carried": "Faces that the network was not asked for in time, with the detail of an earlier frame.",
     "reconnects": "Connections after the first.",
 }
 

@@ -21,7 +21,9 @@ class StreamOptions:
     if they were cameras, frames dropped where it is too fast.
     wait: a live source that is not there at the start is waited for, instead of an error; one that has
     once been there is always waited for. stall_s: a live source that is silent for longer is stalled.
-    reuse: a face whose pixels changed no more than noise keeps its picture. detect_every: look at the
+    reuse: a face whose pixels changed no more than noise keeps its picture. carry: where the network is
+    slower than a live source, frames do not wait for it: what it added to a face last is carried onto the
+    later ones (faces/carry.py), and a new face is plain until it is made. detect_every: look at the
     whole of every such frame; 0 is by pieces in turn. batch_wait_ms: how long a frame may wait for those
     of other sources.
     Raises OptionError.
@@ -35,6 +37,7 @@ class StreamOptions:
     wait: bool = False
     stall_s: float = 5.0
     reuse: bool = True
+    carry: bool = False
     detect_every: int = 0
     batch_wait_ms: float = 2.0
 

@@ -33,6 +33,7 @@ class SourceStats:
         self.faces = 0
         self.too_large = 0
         self.reused = 0
+        self.carried = 0
         self.connections = 0
         self.size: tuple[int, int] | None = None
         self.last_frame_s = time.monotonic()
@@ -93,6 +94,7 @@ class SourceStats:
             "faces": self.faces,
             "too_large": self.too_large,
             "reused": self.reused,
+            "carried": self.carried,
         }
 
 

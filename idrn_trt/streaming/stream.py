@@ -95,6 +95,7 @@ class Stream:
             self.stats,
             self._options.batch_wait_ms / 1e3,
             shown=shown,
+            carry=self._options.carry and shown,
             warm=self._has_live(),
             ready=self._ready,
             deliver=self._deliver,

@@ -51,6 +51,7 @@ def frame_entry(result: StreamResult) -> dict[str, Any]:
                 "sharpness": round(face.sharpness, 1),
                 "window": [face.window.x, face.window.y, face.window.w, face.window.h],
                 "reused": face.reused,
+                "carried": face.carried,
             }
             for face in result.faces
         ],
