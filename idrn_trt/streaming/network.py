@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from idrn_trt.streaming.priority import step_back
 from idrn_trt.types import Window
 from idrn_trt.upscaler import Upscaler
 
@@ -31,11 +32,14 @@ class Asked:
 
 
 class Network:
-    """One call at a time, begun now and taken later. For one thread, which then alone uses the upscaler."""
+    """One call at a time, begun now and taken later. For one thread, which then alone uses the upscaler.
 
-    def __init__(self, upscaler: Upscaler) -> None:
+    behind: its own thread steps back behind those that frames wait for (priority.py).
+    """
+
+    def __init__(self, upscaler: Upscaler, *, behind: bool) -> None:
         self._upscaler = upscaler
-        self._pool = ThreadPoolExecutor(1, "idrn-engine")
+        self._pool = ThreadPoolExecutor(1, "idrn-engine", initializer=step_back if behind else None)
         self._call: Future[tuple[list[UInt8], int]] | None = None
         self._asked: Sequence[Asked] = ()
         self._begin_ns = 0

@@ -15,6 +15,7 @@ from idrn_trt.streaming.feeder import Captured
 from idrn_trt.streaming.lane import Lane
 from idrn_trt.streaming.mailbox import Mailbox
 from idrn_trt.streaming.network import Asked, Network
+from idrn_trt.streaming.priority import computing, step_back
 from idrn_trt.streaming.stats import StreamStats
 from idrn_trt.types import StreamResult
 from idrn_trt.upscaler import Upscaler
@@ -67,7 +68,7 @@ class Worker:
         self._shown = shown
         self._carry = carry
         self._warm = warm
-        self._network = Network(upscaler)
+        self._network = Network(upscaler, behind=carry)
         self._ready = ready
         self._deliver = deliver
         self._finished = finished
@@ -77,7 +78,9 @@ class Worker:
     def _run(self) -> None:
         try:
             if self._warm:
-                self._warm_up()
+                engines_own = computing(self._warm_up)
+                if self._carry:
+                    step_back(engines_own)
             self._stats.begin()
             self._ready.set()
             while frames := self._mailbox.take(self._linger_s):
