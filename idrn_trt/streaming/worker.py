@@ -7,15 +7,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from idrn_trt.faces.window import WINDOW_SHAPES_PX
+from idrn_trt.processor import usable_cores
 from idrn_trt.streaming.feeder import Captured
-from idrn_trt.streaming.lane import Lane
+from idrn_trt.streaming.lane import Lane, Prepared
 from idrn_trt.streaming.mailbox import Mailbox
-from idrn_trt.streaming.network import Asked, Network
 from idrn_trt.streaming.priority import computing, step_back
+from idrn_trt.streaming.schedule import Schedule
 from idrn_trt.streaming.stats import StreamStats
 from idrn_trt.types import StreamResult
 from idrn_trt.upscaler import Upscaler
@@ -26,14 +28,6 @@ Deliver = Callable[[StreamResult, bool], None]
 # than the largest window. OpenVINO runs all others in pieces of these (engines/openvino.py).
 _WARM_BATCHES = (1, 2, 4, 8)
 _WARM_PX = math.prod(WINDOW_SHAPES_PX[-1])
-# How old a live frame may become while it waits for the network, in periods of its source: the next one then
-# lies in the mailbox, and is taken before one more would replace it.
-_PATIENCE = 1.5
-# The rate of a source that has not shown one yet.
-_USUAL_FPS = 30.0
-# What the network is asked for behind the frames' backs takes about so long: a few faces of many at a time,
-# the oldest first, so that all become new in turn.
-_TURN_NS = 100e6
 
 
 class Worker:
@@ -68,7 +62,8 @@ class Worker:
         self._shown = shown
         self._carry = carry
         self._warm = warm
-        self._network = Network(upscaler, behind=carry)
+        self._schedule = Schedule(upscaler, lanes, stats, carry=carry)
+        self._finishers = ThreadPoolExecutor(min(len(lanes), usable_cores()), "idrn-finish")
         self._ready = ready
         self._deliver = deliver
         self._finished = finished
@@ -89,7 +84,8 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 (raised where the stream is waited for)
             self._fail(error)
         finally:
-            self._network.close()
+            self._schedule.close()
+            self._finishers.shutdown()
             self._ready.set()
             self._mailbox.stop()
             self._finished()
@@ -104,56 +100,16 @@ class Worker:
 
     def _upscaled(self, frames: list[Captured]) -> list[tuple[StreamResult, bool]]:
         prepared = [self._lanes[frame.source].prepare(frame) for frame in frames]
-        engine_ms = self._make([one for frame in prepared for one in frame.todo], frames)
-        results = []
-        for frame in prepared:
-            lane = self._lanes[frame.captured.source]
-            result = lane.finish(frame, engine_ms, shown=self._shown)
+        asked = [one for frame in prepared for one in frame.todo]
+        engine_ms = self._schedule.make(asked, frames)
+
+        def finished(frame: Prepared) -> StreamResult:
+            return self._lanes[frame.captured.source].finish(frame, engine_ms, shown=self._shown)
+
+        # Side by side: they have nothing in common now. (Before, they have the detector.)
+        several = len(prepared) > 1
+        results = list((self._finishers.map if several else map)(finished, prepared))
+        for result in results:
             for stage, ms in result.times_ms.items():
                 self._stats.stage(stage, ms)
-            results.append((result, frame.captured.live))
-        return results
-
-    def _make(self, asked: list[Asked], frames: list[Captured]) -> float:
-        """Ask the network for these windows, and keep what it has made by the time the frames must go on.
-
-        Returns the ms of the calls that have ended.
-        """
-        limit_ns = self._limit_ns(frames)
-        engine_ms = 0.0
-        if self._network.busy and self._network.done_by(limit_ns, more=asked):
-            engine_ms += self._keep()
-        if asked and not self._network.busy:
-            self._network.begin(self._turn(asked, limit_ns))
-            if self._network.done_by(limit_ns):
-                engine_ms += self._keep()
-        return engine_ms
-
-    def _limit_ns(self, frames: list[Captured]) -> float:
-        """Until when these may wait for the network: no longer than their sources give time for."""
-        if not (self._carry and all(frame.live for frame in frames)):
-            return math.inf
-        rates = [self._stats.sources[frame.source].fps or _USUAL_FPS for frame in frames]
-        return min(
-            frame.captured_ns + _PATIENCE * 1e9 / fps
-            for frame, fps in zip(frames, rates, strict=True)
-        )
-
-    def _turn(self, asked: list[Asked], limit_ns: float) -> list[Asked]:
-        """What to ask for: all if it may be done in time, else what has waited longest."""
-        expected_ns = self._network.expected_ns(asked)
-        if time.perf_counter_ns() + expected_ns <= limit_ns or expected_ns <= _TURN_NS:
-            return asked
-        oldest_first = sorted(asked, key=lambda one: self._lanes[one.source].made_ns(one.track))
-        turn: list[Asked] = []
-        while oldest_first and (not turn or self._network.expected_ns(turn) < _TURN_NS):
-            turn.append(oldest_first.pop(0))
-        return turn
-
-    def _keep(self) -> float:
-        """Hand what the network has made to the lanes; returns the call's time in ms."""
-        made, ms = self._network.take()
-        for one, picture in made:
-            self._lanes[one.source].keep(one, picture)
-        self._stats.engine_windows += len(made)
-        return ms
+        return [(result, frame.live) for result, frame in zip(results, frames, strict=True)]
