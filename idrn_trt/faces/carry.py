@@ -31,6 +31,7 @@ UNLIKE_LEVELS = 16.0
 AROUND_PX = 5
 # Patches of 8 px overlap by half; flow at full resolution, since a lip moves by parts of a pixel.
 PATCH_STRIDE_PX = 4
+DESCENT_STEPS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Carrier:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._flow.setFinestScale(0)
         self._flow.setPatchStride(PATCH_STRIDE_PX)
+        self._flow.setGradientDescentIterations(DESCENT_STEPS)
         self._flow.setVariationalRefinementIterations(0)
 
     def onto(self, detail: Detail, lr: UInt8) -> UInt8:
@@ -83,8 +85,8 @@ class Carrier:
 
 def _taken(picture: UInt8, places: cv2.typing.MatLike) -> cv2.typing.MatLike:
     """The picture's pixels at those places, by x and y; beyond its edge, those of the edge."""
-    x, y = cv2.split(places)
-    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    no_y = np.empty(0, np.float32)  # it is beside x
+    return cv2.remap(picture, places, no_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _share(differences: UInt8) -> Float32:
