@@ -8,7 +8,8 @@ as soon as it is measured:
 
 - paced: clips played at their own pace as cameras (four at 10 frames/s: every third frame), frames dropped
   where they come too fast: the share that is lost, and how old a frame is (95th percentile) once it is at
-  the null sink.
+  the null sink. As on the command line, the network's detail is carried onto frames that cannot wait for it.
+- carried: all clips so, once each, and how like the network's own pictures those faces are.
 - appears: how long after a face of 24 px comes up somewhere in a scene of 1920x1080 it is found.
 - overhead: processor time of a whole stream beside its parts run bare, each over the same frames.
 - still: one frame of a clip with noise of sigma 2 anew each time: how often the engine runs, and without
@@ -32,6 +33,7 @@ from pathlib import Path
 import cv2
 import stream_rows as rows
 from pipeline_report import HEADS, cells
+from stream_carried import carried
 from stream_report import FORMAT, KIND
 
 from idrn_trt.bench.machine import cpu, versions
@@ -41,7 +43,7 @@ from idrn_trt.files import write_text
 from idrn_trt.tables import table
 from idrn_trt.zoo import DEFAULT_DETECTOR, DEFAULT_MODEL
 
-ROWS = ("paced", "appears", "overhead", "still", "reuse", "memory")
+ROWS = ("paced", "carried", "appears", "overhead", "still", "reuse", "memory")
 
 
 def arguments() -> argparse.Namespace:
@@ -76,6 +78,7 @@ def main() -> int:
     detector = args.detector
     measured: dict[str, Callable[[], rows.Rows]] = {
         "paced": lambda: rows.paced(clips, engine, args.threads, args.seconds, detector),
+        "carried": lambda: carried(clips, engine, args.seconds, detector),
         "appears": lambda: rows.appears(clips[0], engine, args.seconds, detector),
         "overhead": lambda: rows.overhead(clips[0], engine, args.threads, 10_000, detector),
         "still": lambda: rows.still(clips[0], engine, args.still_frames, detector),

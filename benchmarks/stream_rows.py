@@ -180,22 +180,22 @@ def _paced(
         ("one camera at 30 fps, 1280x720 out", one, 100, {}, {"out_size": (1280, 720)}),
         ("four cameras at 10 fps", four, math.inf, {}, {}),
     ]
-    for what, files, most_age_ms, options, sizes in cases:
-        options = {"carry": True, **options}
+    for what, files, most_age_ms, view, sizes in cases:
+        options = {"realtime": True, "loop": True, "carry": True, **view}
         upscaler = Upscaler(engine=engine, detector=detector, threads=threads, **sizes)
         sources = [FileSource(str(clip), VideoOptions(threads=1)) for clip in files]
-        ran(list(sources), upscaler, realtime=True, loop=True, duration_s=3.0, **options)  # warm up
-        stats = ran(
-            list(sources), upscaler, realtime=True, loop=True, duration_s=seconds, **options
-        )
+        ran(list(sources), upscaler, duration_s=3.0, **options)  # warm up
+        stats = ran(list(sources), upscaler, duration_s=seconds, **options)
         taken = sum(source.frames - source.passed_over for source in stats.sources)
         lost = sum(source.dropped for source in stats.sources) + stats.sinks[0].dropped
         ages = stats.sinks[0].age
         faces = sum(source.faces for source in stats.sources)
+        carried = sum(source.carried for source in stats.sources)
         parts = {
             "frames": taken,
-            "carried_percent": round(100 * sum(s.carried for s in stats.sources) / max(1, faces), 1),
-            "network_windows_per_s": round(stats.engine_windows / seconds, 1),
+            "faces": faces,
+            "carried_percent": round(100 * carried / max(1, faces), 1),
+            "made_per_s": round(stats.engine_windows / seconds, 1),
             "frames_per_s": round(taken / seconds, 2),
             "age_p50_ms": round(ages.percentile(50), 1),
             "stages_p50_ms": {
@@ -307,10 +307,9 @@ def still(clip: Path, engine: Engine, count: int, detector: str) -> Rows:
         for a, b in itertools.pairwise(results)
         if a.faces and b.faces and a.faces[0].window == b.faces[0].window
     ]
-    side = pairs[0][0].sr.shape[0]
     ours = np.mean([cv2.absdiff(a.sr, b.sr).mean() for a, b in pairs])
     plain = np.mean(
-        [cv2.absdiff(_bicubic(a.lr, side), _bicubic(b.lr, side)).mean() for a, b in pairs]
+        [cv2.absdiff(bicubic(a.lr, a.sr), bicubic(b.lr, b.sr)).mean() for a, b in pairs]
     )
     yield row(
         "still scene: consecutive results differ, over bicubic's", float(ours / plain), "x", 1.25,
@@ -319,8 +318,9 @@ def still(clip: Path, engine: Engine, count: int, detector: str) -> Rows:
     )  # fmt: skip
 
 
-def _bicubic(lr: UInt8, side: int) -> UInt8:
-    return np.asarray(cv2.resize(lr, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+def bicubic(lr: UInt8, sr: UInt8) -> UInt8:
+    """The window enlarged plainly to the size of its picture."""
+    return np.asarray(cv2.resize(lr, sr.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def reuse(clips: list[Path], engine: Engine, detector: str) -> Rows:
