@@ -25,10 +25,10 @@ Float32 = npt.NDArray[np.float32]
 NOTHING = 128
 # How far two windows may lie apart around a pixel, in grey levels, for all that was added to be carried
 # there, and from where on nothing is; in between a part of it.
-ALIKE_LEVELS = 6.0
-UNLIKE_LEVELS = 16.0
+ALIKE_LEVELS = 5.0
+UNLIKE_LEVELS = 12.0
 # Around a pixel: in a square with this side.
-AROUND_PX = 5
+AROUND_PX = 3
 # Patches of 8 px overlap by half; flow at full resolution, since a lip moves by parts of a pixel.
 PATCH_STRIDE_PX = 4
 DESCENT_STEPS = 12

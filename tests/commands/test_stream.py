@@ -49,7 +49,7 @@ def test_a_file_and_a_report(
     assert document["sources"][0]["state"] == "ended"
     assert document["sinks"][0]["written"] == 12
     assert {"p50", "p95", "p99", "max"} <= document["sinks"][0]["age_ms"].keys()
-    assert set(document["stages_ms"]) == {"detect", "window", "engine", "paste"}
+    assert set(document["stages_ms"]) == {"detect", "window", "engine", "carry", "paste"}
     assert "12 frames in" in capsys.readouterr().out
 
 

@@ -1,18 +1,21 @@
-"""Sources, sinks and a detector that do as they are told."""
+"""Sources, sinks, a detector and an engine that do as they are told."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from idrn_trt.errors import SourceError
-from idrn_trt.types import Box, Face, StreamResult
+from idrn_trt.types import Box, EngineSpec, Face, StreamResult
 from idrn_trt.video.sources.base import SourceFrame
 
 UInt8 = npt.NDArray[np.uint8]
@@ -170,3 +173,60 @@ def spot(x: int, y: int, side: int = 24, size: tuple[int, int] = (320, 240)) -> 
     frame = np.full((size[1], size[0], 3), 40, np.uint8)
     frame[y : y + side, x : x + side] = 255
     return frame
+
+
+class Held:
+    """An engine whose calls wait until they are allowed, or sleep; its pictures are MORE levels brighter.
+
+    It takes windows of 48x40 px, those of spots of 24 px, one a call. allowed: so many calls from the start;
+    a live stream makes one before its sources are opened.
+    """
+
+    MORE = 20
+    notes: ClassVar[list[str]] = []
+
+    def __init__(self, *, allowed: int = 0, sleep_s: float = 0.0) -> None:
+        self.spec = EngineSpec(
+            engine="held", model="held", scale=4, precision="fp32", windows=((48, 40),), max_batch=1
+        )
+        self.calls = 0
+        self.error: Exception | None = None
+        self.niceness: int | None = None
+        self._allowed = threading.Semaphore(allowed)
+        self._sleep_s = sleep_s
+        self._free = False
+
+    def run(self, batch: UInt8, out: UInt8 | None = None) -> UInt8:
+        self.calls += 1
+        if not self._free:
+            assert self._allowed.acquire(timeout=WAIT_S), "in vain waited for: being allowed"
+        time.sleep(self._sleep_s)
+        if hasattr(os, "getpriority"):
+            self.niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        if self.error is not None:
+            raise self.error
+        larger = np.minimum(batch, 255 - self.MORE).repeat(4, 1).repeat(4, 2) + np.uint8(self.MORE)
+        if out is None:
+            return larger
+        out[:] = larger
+        return out
+
+    def allow(self) -> None:
+        """One more call may go on."""
+        self._allowed.release()
+
+    @contextmanager
+    def freed(self) -> Iterator[None]:
+        """On leaving, all calls go on: what waits for one ends, whether or not the test passes."""
+        try:
+            yield
+        finally:
+            self.free()
+
+    def free(self) -> None:
+        """From now on no call waits."""
+        self._free = True
+        self._allowed.release()
+
+    def close(self) -> None:
+        pass

@@ -72,7 +72,7 @@ def test_a_result_tells_all(spots: Upscaler) -> None:
     assert face.track == 1
     assert face.sr.shape == (4 * face.window.h, 4 * face.window.w, 3)
     assert face.reused
-    assert set(result.times_ms) == {"detect", "window", "engine", "paste"}
+    assert set(result.times_ms) == {"detect", "window", "engine", "carry", "paste"}
 
 
 def test_iterating_gives_every_frame_and_raises_at_the_end(faceless: Upscaler) -> None:
