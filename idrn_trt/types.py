@@ -120,7 +120,8 @@ class TrackedFace(FaceResult):
     track: the same number from frame to frame while it is followed, from 1. sharpness: variance of the
     Laplacian of lr in grey, higher is sharper. reused: the window changed no more than a sensor's noise,
     and lr and sr are those of an earlier frame. carried: the network was not asked in time, and sr is lr
-    enlarged plainly with what the network added to an earlier picture of the face (faces/carry.py).
+    enlarged plainly with what the network added to an earlier picture of the face (faces/carry.py). lr and
+    sr are not to be written to: a later result may have them again.
     """
 
     track: int
@@ -138,8 +139,10 @@ class StreamResult:
     by the source's own clock; it only grows. captured_s: Unix time at which it was captured;
     captured_ns: the same by time.perf_counter_ns, from which ages are counted.
     frame: as captured, uint8 RGB (H, W, 3), not to be written to. picture: the view, uint8 RGB; None
-    where nobody wants one, and in the view "faces" before the first face. faces, too_large and times_ms:
-    see Result.
+    where nobody wants one, and in the view "faces" before the first face. faces: as in Result, but for
+    those that have never been made yet (see carry in StreamOptions). too_large and times_ms: see Result;
+    "engine" is the time of the calls that have ended for this frame, or for earlier ones meanwhile, and
+    "carry" that of carrying detail.
     """
 
     source: int

@@ -199,20 +199,10 @@ def _options(args: argparse.Namespace) -> StreamOptions:
         wait=args.wait,
         stall_s=args.timeout,
         reuse=args.reuse == "on",
-        carry=_carry(args),
+        carry=args.carry == "on" or (args.carry is None and args.faces_dir is None),
         detect_every=args.detect_every,
         batch_wait_ms=args.batch_wait_ms,
     )
-
-
-def _carry(args: argparse.Namespace) -> bool:
-    from idrn_trt.errors import OptionError
-
-    if args.carry == "on" and args.faces_dir is not None:
-        raise OptionError(
-            "--faces-dir keeps only what the network made of its own frame: expected no --carry on"
-        )
-    return args.carry != "off" and args.faces_dir is None
 
 
 def _sources(args: argparse.Namespace) -> list[Source]:

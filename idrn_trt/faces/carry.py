@@ -70,8 +70,8 @@ class Carrier:
         """
         height, width = detail.added.shape[:2]
         scale = height // lr.shape[0]
-        nowhere = np.zeros((*lr.shape[:2], 2), np.float32)
-        flow = self._flow.calc(_grey(lr), detail.grey, nowhere)
+        still = np.zeros((*lr.shape[:2], 2), np.float32)  # where the search begins
+        flow = self._flow.calc(_grey(lr), detail.grey, still)
         there = _taken(detail.lr, _places(*lr.shape[:2]) + flow)
         share = _share(np.asarray(cv2.absdiff(there, lr), np.uint8))
         finer = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)

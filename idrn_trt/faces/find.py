@@ -55,7 +55,7 @@ class Finder:
         """
         size = (frame.shape[1], frame.shape[0])
         if size != self._size:
-            self._size, self._tracker, self._frames = size, Tracker(), 0
+            self._size, self._tracker.tracks, self._frames = size, [], 0
         self._follow(frame, time_s, unchanged)
         for face in self._looked_for(frame, time_s):
             self._meet(frame, face, time_s)

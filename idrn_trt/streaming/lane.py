@@ -14,8 +14,8 @@ from idrn_trt.faces.reuse import sharpness, unchanged
 from idrn_trt.faces.steady import Steady
 from idrn_trt.faces.track import Track
 from idrn_trt.faces.window import centred, cut
+from idrn_trt.streaming.engine_calls import Asked
 from idrn_trt.streaming.feeder import Captured
-from idrn_trt.streaming.network import Asked
 from idrn_trt.streaming.options import StreamOptions
 from idrn_trt.streaming.stats import SourceStats
 from idrn_trt.types import Face, Result, StreamResult, TrackedFace, Window
@@ -27,25 +27,29 @@ UInt8 = npt.NDArray[np.uint8]
 
 @dataclass(slots=True)
 class Prepared:
-    """A frame whose faces are found, as track numbers, faces and windows. todo: those to be made."""
+    """A frame whose faces are found, as track numbers, faces and windows.
+
+    todo: those to be made. reused: what was made of those that have not changed, by track number.
+    """
 
     captured: Captured
     faces: list[tuple[int, Face, Window]]
     too_large: list[Face]
     todo: list[Asked]
+    reused: dict[int, _Made]
     times_ms: dict[str, float]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Made:
-    """What the network last made of a track's window. detail: once it has been asked for."""
+    """What the network last made of a track's window. detail: None where nothing is carried."""
 
     window: Window
     lr: UInt8
     sr: UInt8
     sharpness: float
     made_ns: int
-    detail: Detail | None = None
+    detail: Detail | None
 
 
 class Lane:
@@ -58,7 +62,9 @@ class Lane:
         self, upscaler: Upscaler, options: StreamOptions, stats: SourceStats, *, live: bool
     ) -> None:
         self._upscaler = upscaler
+        self.live = live
         self._reuse = options.reuse
+        self._carry = options.carry and live
         self._stats = stats
         self._whole = options.view != "faces"
         self._canvas = Canvas(options.view, upscaler.engine.spec.scale)
@@ -79,21 +85,25 @@ class Lane:
         too_large = [t.face for t in tracks if t.window is None]
         known = {number for number, _, _ in faces}
         self._made = {number: made for number, made in self._made.items() if number in known}
-        todo = []
+        todo: list[Asked] = []
+        reused: dict[int, _Made] = {}
         for number, _, window in faces:
             lr = cut(frame, window)
-            if not (self._reuse and self._is_made(number, window, lr)):
+            if self._reuse and self._is_made(number, window, lr):
+                reused[number] = self._made[number]
+            else:
                 todo.append(Asked(captured.source, number, window, lr))
         times_ms = {
             "detect": (found_ns - begin_ns) / 1e6,
             "window": (time.perf_counter_ns() - found_ns) / 1e6,
         }
-        return Prepared(captured, faces, too_large, todo, times_ms)
+        return Prepared(captured, faces, too_large, todo, reused, times_ms)
 
     def keep(self, asked: Asked, sr: UInt8) -> None:
         """What the network made of a window of this frame, or of one some frames ago."""
-        now_ns = time.perf_counter_ns()
-        self._made[asked.track] = _Made(asked.window, asked.lr, sr, sharpness(asked.lr), now_ns)
+        lr, now_ns = asked.lr, time.perf_counter_ns()
+        detail = detail_of(lr, sr) if self._carry else None
+        self._made[asked.track] = _Made(asked.window, lr, sr, sharpness(lr), now_ns, detail)
 
     def made_ns(self, track: int) -> int:
         """When a window of a track was last made, by time.perf_counter_ns; 0 if none was."""
@@ -108,11 +118,13 @@ class Lane:
         """
         begin_ns = time.perf_counter_ns()
         asked = {one.track: one for one in prepared.todo}
+        known = {**self._made, **prepared.reused}  # a call may have ended since, of another frame
         faces = [
-            self._face(prepared.captured.rgb, number, face, window, made, asked.get(number))
+            self._face(
+                prepared.captured.rgb, number, face, window, known[number], asked.get(number)
+            )
             for number, face, window in prepared.faces
-            for made in (self._made.get(number),)
-            if made is not None
+            if number in known
         ]
         carry_ms = (time.perf_counter_ns() - begin_ns) / 1e6
         begin_ns = time.perf_counter_ns()
@@ -146,17 +158,14 @@ class Lane:
         asked: Asked | None,
     ) -> TrackedFace:
         """A face of a frame. asked: what the network was to make of it, None for a face that is reused."""
-        if asked is None or asked.lr is made.lr:
+        if asked is None or asked.lr is made.lr or made.detail is None:
             return TrackedFace(
                 face.box, face.score, window, made.lr, made.sr,
                 track=number, sharpness=made.sharpness, reused=asked is None,
             )  # fmt: skip
-        lr = asked.lr
         if window.shape != made.window.shape:
             window = centred(face.box, made.window.shape, *frame.shape[:2])
-            lr = cut(frame, window)
-        if made.detail is None:
-            made.detail = detail_of(made.lr, made.sr)
+        lr = cut(frame, window)  # asked.lr may still be on its way to the network
         return TrackedFace(
             face.box, face.score, window, lr, self._carrier.onto(made.detail, lr),
             track=number, sharpness=sharpness(lr), reused=False, carried=True,

@@ -23,9 +23,11 @@ class StreamOptions:
     once been there is always waited for. stall_s: a live source that is silent for longer is stalled.
     reuse: a face whose pixels changed no more than noise keeps its picture. carry: where the network is
     slower than a live source, frames do not wait for it: what it added to a face last is carried onto the
-    later ones (faces/carry.py), and a new face is plain until it is made. detect_every: look at the
-    whole of every such frame; 0 is by pieces in turn. batch_wait_ms: how long a frame may wait for those
-    of other sources.
+    later ones (faces/carry.py); a new face is plain, and not among the result's, until it is made. The
+    engine's threads, and others of the process that computed while it was warmed up, then stay behind in
+    priority (Linux). A frame that comes together with one of a file waits all the same.
+    detect_every: look at the whole of every such frame; 0 is by pieces in turn. batch_wait_ms: how long a
+    frame may wait for those of other sources.
     Raises OptionError.
     """
 

@@ -39,13 +39,17 @@ def computing(work: Callable[[], None]) -> list[int]:
 
 
 def step_back(threads: Iterable[int] = (0,)) -> None:
-    """Let these threads step back, by native ids; 0 is the one that calls. There is no way back."""
+    """Let these threads step back behind the process, by native ids; 0 is the one that calls.
+
+    There is no way back, and to do it again changes nothing.
+    """
     if sys.platform != "linux":
         return
     for thread in threads:
         with suppress(OSError):  # it has ended, or may not
             now = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, min(_NICEST, now + STEPS))
+            behind = min(_NICEST, os.getpriority(os.PRIO_PROCESS, os.getpid()) + STEPS)
+            os.setpriority(os.PRIO_PROCESS, thread, max(now, behind))
 
 
 def _cpu_ticks() -> dict[int, int]:
@@ -54,6 +58,6 @@ def _cpu_ticks() -> dict[int, int]:
     for folder in Path("/proc/self/task").glob("*") if sys.platform == "linux" else ():
         with suppress(OSError):  # it has just ended
             # The name, which may hold anything, is in brackets: user and system time are 11 fields after it.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
             ticks[int(folder.name)] = int(fields[11]) + int(fields[12])
     return ticks

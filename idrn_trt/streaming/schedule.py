@@ -6,17 +6,17 @@ import math
 import time
 from collections.abc import Sequence
 
+from idrn_trt.streaming.engine_calls import Asked, EngineCalls
 from idrn_trt.streaming.feeder import Captured
 from idrn_trt.streaming.lane import Lane
-from idrn_trt.streaming.network import Asked, Network
 from idrn_trt.streaming.stats import StreamStats
 from idrn_trt.upscaler import Upscaler
 
 # How old a live frame may become while it waits for the network, in periods of its source: the next one then
 # lies in the mailbox, and is taken before one more would replace it.
 _PATIENCE = 1.5
-# One that is as old as this before it is the network's turn is late: nothing is begun, since the network
-# would slow down what comes after it.
+# One that is as old as this before it is the network's turn is late: the network then rests for as long as
+# its last call took, since it slows down all that a frame goes through.
 _LATE = 1.0
 # The rate of a source that has not shown one yet.
 _USUAL_FPS = 30.0
@@ -29,60 +29,103 @@ class Schedule:
     """Has the network make windows, and hands what it has made to their lanes.
 
     carry: live frames wait only if the network will be done in time. Other frames always do.
+    max_fps: no source has more frames a second.
     """
 
     def __init__(
-        self, upscaler: Upscaler, lanes: Sequence[Lane], stats: StreamStats, *, carry: bool
+        self,
+        upscaler: Upscaler,
+        lanes: Sequence[Lane],
+        stats: StreamStats,
+        *,
+        carry: bool,
+        max_fps: float | None = None,
     ) -> None:
-        self._network = Network(upscaler, behind=carry)
+        self._calls = EngineCalls(upscaler, behind=carry)
         self._lanes = lanes
         self._stats = stats
         self._carry = carry
+        self._most_fps = max_fps or math.inf
+        self._wanted: dict[int, list[Asked]] = {}
+        self._took_ns = self._ended_ns = 0.0
 
     def make(self, asked: Sequence[Asked], frames: Sequence[Captured]) -> float:
         """Ask for the windows of these frames, and hand over what is made by the time that they must go on.
 
         Returns the ms of the calls that have ended. Raises what the engine raises.
         """
-        limit_ns = self._age_ns(frames, _PATIENCE)
+        for frame in frames:  # what was wanted of earlier frames of theirs is out of date
+            self._wanted[frame.source] = [one for one in asked if one.source == frame.source]
+        limit_ns = self._limit_ns(frames)
         ended_ms = 0.0
-        if self._network.busy and self._network.done_by(limit_ns, more=asked):
+        # What is under way is of earlier frames: one that asks for nothing need not wait for it.
+        if self._calls.busy and self._calls.done_by(limit_ns if asked else 0, more=asked):
             ended_ms += self._hand_over()
-        in_time = time.perf_counter_ns() < self._age_ns(frames, _LATE)
-        if asked and in_time and not self._network.busy:
-            self._network.begin(self._turn(asked, limit_ns))
-            if self._network.done_by(limit_ns):
+        if asked and not self._calls.busy and self._may_begin(frames):
+            self._begin(asked, limit_ns)
+            if self._calls.done_by(limit_ns):
                 ended_ms += self._hand_over()
         return ended_ms
 
     def close(self) -> None:
         """Wait for a call that is under way."""
-        self._network.close()
+        self._calls.close()
 
-    def _age_ns(self, frames: Sequence[Captured], periods: float) -> float:
-        """When the first of the frames is so old, by time.perf_counter_ns; never, if they wait."""
-        if not (self._carry and all(frame.live for frame in frames)):
+    def _limit_ns(self, frames: Sequence[Captured]) -> float:
+        """Until when these may wait for the network: none gets too old, and none behind them is lost."""
+        if not self._may_go_on(frames):
             return math.inf
-        rates = [self._stats.sources[frame.source].fps or _USUAL_FPS for frame in frames]
+        behind = [
+            self._fps(source)
+            for source, lane in enumerate(self._lanes)
+            if lane.live and self._stats.sources[source].state == "playing"
+        ]
+        fastest = max(behind, default=_USUAL_FPS)
         return min(
-            frame.captured_ns + periods * 1e9 / fps
-            for frame, fps in zip(frames, rates, strict=True)
+            self._age_ns(frames, _PATIENCE), time.perf_counter_ns() + _PATIENCE * 1e9 / fastest
         )
 
-    def _turn(self, asked: Sequence[Asked], limit_ns: float) -> Sequence[Asked]:
-        """What to ask for: all if it may be done in time, else what has waited longest."""
-        expected_ns = self._network.expected_ns(asked)
-        if time.perf_counter_ns() + expected_ns <= limit_ns or expected_ns <= _TURN_NS:
-            return asked
-        oldest_first = sorted(asked, key=lambda one: self._lanes[one.source].made_ns(one.track))
+    def _may_go_on(self, frames: Sequence[Captured]) -> bool:
+        return self._carry and all(frame.live for frame in frames)
+
+    def _may_begin(self, frames: Sequence[Captured]) -> bool:
+        now_ns = time.perf_counter_ns()
+        late = self._may_go_on(frames) and now_ns > self._age_ns(frames, _LATE)
+        return not late or now_ns - self._ended_ns >= self._took_ns
+
+    def _age_ns(self, frames: Sequence[Captured], periods: float) -> float:
+        """When the first of the frames is so old, by time.perf_counter_ns."""
+        return min(frame.captured_ns + periods * 1e9 / self._fps(frame.source) for frame in frames)
+
+    def _fps(self, source: int) -> float:
+        return min(self._stats.sources[source].fps or _USUAL_FPS, self._most_fps)
+
+    def _begin(self, asked: Sequence[Asked], limit_ns: float) -> None:
+        turn = asked if math.isinf(limit_ns) else self._turn(limit_ns)
+        self._calls.begin(turn)
+        for source, wanted in self._wanted.items():
+            self._wanted[source] = [one for one in wanted if all(one is not it for it in turn)]
+
+    def _turn(self, limit_ns: float) -> Sequence[Asked]:
+        """What to ask for of all that is wanted: what may be done in time, or the oldest in a turn's time.
+
+        The sources' last frames count, not only those that have just come: else faces of a source would go
+        short whose frames come when there is little time.
+        """
+        wanted = [one for of_source in self._wanted.values() for one in of_source]
+        left_ns = max(_TURN_NS, limit_ns - time.perf_counter_ns())
         turn: list[Asked] = []
-        while oldest_first and (not turn or self._network.expected_ns(turn) < _TURN_NS):
-            turn.append(oldest_first.pop(0))
+        for one in sorted(wanted, key=lambda one: self._lanes[one.source].made_ns(one.track)):
+            if turn and not 0 < self._calls.expected_ns([*turn, one]) <= left_ns:
+                break  # before the first call nothing is known: it is for one face
+            turn.append(one)
         return turn
 
     def _hand_over(self) -> float:
-        made, ms = self._network.take()
+        made, ms = self._calls.take()
+        self._took_ns, self._ended_ns = ms * 1e6, time.perf_counter_ns()
         for one, picture in made:
             self._lanes[one.source].keep(one, picture)
         self._stats.engine_windows += len(made)
+        self._stats.stage("engine", ms)
         return ms

@@ -54,6 +54,13 @@ class Stream:
     ) -> None:
         if not sources:
             raise OptionError("a stream needs at least one source, got none")
+        if options is not None and options.carry:
+            for sink in sinks:
+                if not getattr(sink, "takes_carried", True):
+                    raise OptionError(
+                        f"a stream that carries detail has no {sink.name}, which takes only what the "
+                        "network made of its own frame: leave out carry=True (--carry on), or the sink"
+                    )
         self._sources = list(sources)
         self._sinks = list(sinks)
         self._options = options or StreamOptions()
@@ -95,7 +102,8 @@ class Stream:
             self.stats,
             self._options.batch_wait_ms / 1e3,
             shown=shown,
-            carry=self._options.carry and shown,
+            carry=self._options.carry and shown and self._has_live(),
+            max_fps=self._options.max_fps,
             warm=self._has_live(),
             ready=self._ready,
             deliver=self._deliver,

@@ -32,9 +32,9 @@ _WARM_PX = math.prod(WINDOW_SHAPES_PX[-1])
 class Worker:
     """Takes what lies in the mailbox, at most one frame of each source, and delivers their results.
 
-    deliver: called with each result and whether it may be dropped. shown: results have a picture. carry: see
-    StreamOptions. warm: the engine is first run on what may come. ready: set once that is done, or has
-    failed. finished: called when there will be no more. fail: told of an error.
+    deliver: called with each result and whether it may be dropped. shown: results have a picture. carry and
+    max_fps: see StreamOptions. warm: the engine is first run on what may come. ready: set once that is
+    done, or has failed. finished: called when there will be no more. fail: told of an error.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Worker:
         *,
         shown: bool,
         carry: bool,
+        max_fps: float | None,
         warm: bool,
         ready: threading.Event,
         deliver: Deliver,
@@ -61,7 +62,7 @@ class Worker:
         self._shown = shown
         self._carry = carry
         self._warm = warm
-        self._schedule = Schedule(upscaler, lanes, stats, carry=carry)
+        self._schedule = Schedule(upscaler, lanes, stats, carry=carry, max_fps=max_fps)
         self._finishers = ThreadPoolExecutor(min(len(lanes), usable_cores()), "idrn-finish")
         self._ready = ready
         self._deliver = deliver
@@ -110,5 +111,6 @@ class Worker:
         results = list((self._finishers.map if several else map)(finished, prepared))
         for result in results:
             for stage, ms in result.times_ms.items():
-                self._stats.stage(stage, ms)
+                if stage != "engine":  # which is counted once a call
+                    self._stats.stage(stage, ms)
         return [(result, frame.live) for result, frame in zip(results, frames, strict=True)]

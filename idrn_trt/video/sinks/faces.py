@@ -66,11 +66,12 @@ class _Shot:
 class FacesFolder:
     """Keeps each track's best shot by sharpness and size: NAME.lr.png, NAME.sr.png and a line of faces.jsonl.
 
-    A shot is what the network made of its own frame, nothing carried. It is written when its track is over,
-    and every every_s seconds of one that stays; with 0, every frame's faces are. keep: older ones are
-    removed; what an earlier run left there counts too. Raises SinkError when the folder cannot be made or
-    read.
+    A shot is written when its track is over, and every every_s seconds of one that stays; with 0, every
+    frame's faces are. keep: older ones are removed; what an earlier run left there counts too. A stream
+    that carries detail (StreamOptions) is refused. Raises SinkError when the folder cannot be made or read.
     """
+
+    takes_carried = False
 
     name = "faces folder"
     pictures = False
@@ -120,11 +121,10 @@ class FacesFolder:
         key, now_s = (result.source, face.track), result.captured_s
         shot = self._shots.get(key)
         if shot is None:
-            if not face.carried:
-                self._shots[key] = _Shot(result, face, now_s, now_s)
+            self._shots[key] = _Shot(result, face, now_s, now_s)
             return
         shot.seen_s = now_s
-        if not face.carried and _quality(face) > _quality(shot.face):
+        if _quality(face) > _quality(shot.face):
             shot.result, shot.face = result, face
 
     def _write(self, shot: _Shot) -> None:

@@ -31,7 +31,7 @@ class Asked:
     lr: UInt8
 
 
-class Network:
+class EngineCalls:
     """One call at a time, begun now and taken later. For one thread, which then alone uses the upscaler.
 
     behind: its own thread steps back behind those that frames wait for (priority.py).
