@@ -190,6 +190,10 @@ def _options(args: argparse.Namespace) -> StreamOptions:
 
     if not 0 < args.timeout < math.inf:
         raise OptionError(f"--timeout must be above 0 and finite, got {args.timeout!r}")
+    if args.carry == "on" and args.faces_dir is not None:
+        raise OptionError(
+            "--faces-dir keeps only what the network made of its own frame: leave out --carry on"
+        )
     return StreamOptions(
         view=args.view,
         max_fps=args.max_fps,

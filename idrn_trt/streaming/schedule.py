@@ -67,8 +67,13 @@ class Schedule:
                 ended_ms += self._hand_over()
         return ended_ms
 
+    def finish(self) -> None:
+        """Wait for a call that is under way, after the last frame. Raises what the engine raises."""
+        if self._calls.busy:
+            self._hand_over()
+
     def close(self) -> None:
-        """Wait for a call that is under way."""
+        """Wait for a call that is under way, whatever becomes of it."""
         self._calls.close()
 
     def _limit_ns(self, frames: Sequence[Captured]) -> float:

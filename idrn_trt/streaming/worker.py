@@ -81,6 +81,7 @@ class Worker:
             while frames := self._mailbox.take(self._linger_s):
                 for result, live in self._upscaled(frames):
                     self._deliver(result, live)
+            self._schedule.finish()
         except BaseException as error:  # noqa: BLE001 (raised where the stream is waited for)
             self._fail(error)
         finally:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from idrn_trt.cli import main
+from idrn_trt.cli import build_parser, main
+from idrn_trt.commands.stream import _options
 from idrn_trt.images import write_image
 
 # A test picture comes from a camera that never ends, and is small.
@@ -49,7 +51,7 @@ def test_a_file_and_a_report(
     assert document["sources"][0]["state"] == "ended"
     assert document["sinks"][0]["written"] == 12
     assert {"p50", "p95", "p99", "max"} <= document["sinks"][0]["age_ms"].keys()
-    assert set(document["stages_ms"]) == {"detect", "window", "engine", "carry", "paste"}
+    assert set(document["stages_ms"]) == {"detect", "window", "carry", "paste"}
     assert "12 frames in" in capsys.readouterr().out
 
 
@@ -61,6 +63,51 @@ def test_json_lines_are_all_there_is_on_standard_output(
     said = capsys.readouterr()
     assert [json.loads(line)["frame"] for line in said.out.splitlines()] == list(range(12))
     assert "12 frames in" in said.err
+
+
+@pytest.mark.parametrize("carry", [[], ["--carry", "on"], ["--carry", "off"]])
+def test_a_file_is_never_carried(
+    pictures: Path,
+    tmp_path: Path,
+    astronaut: npt.NDArray[np.uint8],
+    carry: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever is asked for, every frame waits for its faces; counts and table say that none was carried."""
+    for number in range(3):
+        write_image(pictures / f"9{number}.png", np.roll(astronaut[::2, ::2], 2 * number, 1))
+    report = tmp_path / "report.json"
+    assert stream(pictures, "--out", tmp_path / "a.mkv", "--json", report, *carry) == 0
+    (counts,) = json.loads(report.read_text())["sources"]
+    assert counts["faces"] >= 3
+    assert counts["carried"] == 0
+    heads, _, cells, *_ = capsys.readouterr().out.splitlines()
+    assert heads.split()[-3:] == ["reused", "carried", "reconnects"]
+    assert cells.split()[-2] == "0"
+
+
+def test_a_folder_of_faces_takes_nothing_carried(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both asked for is wrong usage, which says what to leave out and leaves no folder behind."""
+    assert stream(pictures, "--faces-dir", tmp_path / "faces", "--carry", "on") == 2
+    assert "--carry on" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "faces").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "carry"),
+    [
+        ([], True),
+        (["--carry", "on"], True),
+        (["--carry", "off"], False),
+        (["--faces-dir", "x"], False),
+        (["--faces-dir", "x", "--carry", "off"], False),
+    ],
+)
+def test_what_carry_is_unless_it_is_given(arguments: list[str], carry: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+    """On; but off for a folder of faces, which keeps only what was made of its own frame."""
+    assert _options(build_parser().parse_args(["stream", CAMERA, *arguments])).carry is carry
 
 
 def test_sources_from_a_file(

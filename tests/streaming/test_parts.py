@@ -85,6 +85,7 @@ def stats() -> StreamStats:
         counts.stage("engine", ms)
     counts.sources[0].enter("playing")
     counts.sources[0].arrived((640, 480))
+    counts.sources[0].carried = 7
     return counts
 
 
@@ -181,6 +182,7 @@ def test_metrics_are_served_on_loopback_only() -> None:
         for sample in family.samples
     }
     assert samples["idrn_frames_total", ("source", "rtsp://***@a/1")] == 1
+    assert samples["idrn_carried_total", ("source", "rtsp://***@a/1")] == 7
     assert samples["idrn_playing", ("source", "camera 0")] == 0
     assert samples["idrn_age_seconds_bucket", ("le", "0.033"), ("sink", "null")] == 2
     assert samples["idrn_age_seconds_count", ("sink", "null")] == 3

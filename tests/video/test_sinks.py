@@ -124,10 +124,12 @@ def test_words_in_the_picture() -> None:
 
 
 def test_json_lines() -> None:
-    """One object a frame, with each face's track."""
+    """One object a frame, with each face's track and whether it was carried."""
     text = io.StringIO()
-    write_all(JsonLines(text), [result(0), result(1, face(7))])
+    carried = replace(face(8), carried=True)
+    write_all(JsonLines(text), [result(0), result(1, face(7), carried)])
     first, second = map(json.loads, text.getvalue().splitlines())
+    assert [one["carried"] for one in second["faces"]] == [False, True]
     assert first["faces"] == []
     assert second["frame"] == 1
     assert second["time_s"] == 5.04

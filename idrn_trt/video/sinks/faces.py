@@ -71,9 +71,8 @@ class FacesFolder:
     that carries detail (StreamOptions) is refused. Raises SinkError when the folder cannot be made or read.
     """
 
-    takes_carried = False
-
     name = "faces folder"
+    takes_carried = False
     pictures = False
     source = None
 
