@@ -359,7 +359,7 @@ def memory(clip: Path, engine: Engine, frames: int, reconnects: int, detector: s
     backoff.FIRST_S = backoff.LONGEST_S = 0.001
     source = BreaksOff(pictures, max(1, frames // reconnects))
     upscaler = Upscaler(engine=engine, detector=detector, min_face_px=16)
-    stream = Stream([source], [Null()], upscaler=upscaler)
+    stream = Stream([source], [Null()], upscaler=upscaler, options=StreamOptions(carry=True))
     counts = stream.stats.sources[0]
     seen_mib: list[float] = []
 
