@@ -78,7 +78,10 @@ class Lane:
         frame = captured.rgb
         begin_ns = time.perf_counter_ns()
         tracks = self._finder.find(
-            frame, float(captured.time), lambda track: self._shows_the_same(frame, track)
+            frame,
+            float(captured.time),
+            lambda track: self._shows_the_same(frame, track),
+            late=self.live and begin_ns - captured.captured_ns > self._stats.period_ns,
         )
         found_ns = time.perf_counter_ns()
         faces = [(t.number, t.face, t.window) for t in tracks if t.window is not None]

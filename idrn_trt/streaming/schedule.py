@@ -18,8 +18,6 @@ _PATIENCE = 1.5
 # One that is as old as this before it is the network's turn is late: the network then rests for as long as
 # its last call took, since it slows down all that a frame goes through.
 _LATE = 1.0
-# The rate of a source that has not shown one yet.
-_USUAL_FPS = 30.0
 # What is not done while frames wait takes about so long: of many faces a few at a time, the oldest first, so
 # that all become new in turn.
 _TURN_NS = 100e6
@@ -45,7 +43,7 @@ class Schedule:
         self._lanes = lanes
         self._stats = stats
         self._carry = carry
-        self._most_fps = max_fps or math.inf
+        self._least_ns = 1e9 / max_fps if max_fps else 0.0
         self._wanted: dict[int, list[Asked]] = {}
         self._took_ns = self._ended_ns = 0.0
 
@@ -80,15 +78,13 @@ class Schedule:
         """Until when these may wait for the network: none gets too old, and none behind them is lost."""
         if not self._may_go_on(frames):
             return math.inf
-        behind = [
-            self._fps(source)
+        others_ns = [
+            self._period_ns(source)
             for source, lane in enumerate(self._lanes)
             if lane.live and self._stats.sources[source].state == "playing"
         ]
-        fastest = max(behind, default=_USUAL_FPS)
-        return min(
-            self._age_ns(frames, _PATIENCE), time.perf_counter_ns() + _PATIENCE * 1e9 / fastest
-        )
+        behind_ns = time.perf_counter_ns() + _PATIENCE * min(others_ns, default=math.inf)
+        return min(self._age_ns(frames, _PATIENCE), behind_ns)
 
     def _may_go_on(self, frames: Sequence[Captured]) -> bool:
         return self._carry and all(frame.live for frame in frames)
@@ -100,10 +96,10 @@ class Schedule:
 
     def _age_ns(self, frames: Sequence[Captured], periods: float) -> float:
         """When the first of the frames is so old, by time.perf_counter_ns."""
-        return min(frame.captured_ns + periods * 1e9 / self._fps(frame.source) for frame in frames)
+        return min(frame.captured_ns + periods * self._period_ns(frame.source) for frame in frames)
 
-    def _fps(self, source: int) -> float:
-        return min(self._stats.sources[source].fps or _USUAL_FPS, self._most_fps)
+    def _period_ns(self, source: int) -> float:
+        return max(self._stats.sources[source].period_ns, self._least_ns)
 
     def _begin(self, asked: Sequence[Asked], limit_ns: float) -> None:
         turn = asked if math.isinf(limit_ns) else self._turn(limit_ns)

@@ -14,8 +14,9 @@ State = Literal["waiting", "connecting", "playing", "stalled", "lost", "ended", 
 LOG = logging.getLogger("idrn_trt.stream")
 LOG.addHandler(logging.NullHandler())  # a program that wants to hear of it says so
 _WARNINGS = frozenset({"stalled", "lost", "failed"})
-# The rate is that of the last so many frames.
+# The rate is that of the last so many frames; before there are two, a usual one.
 _RATE_FRAMES = 30
+_USUAL_FPS = 30.0
 
 
 class SourceStats:
@@ -72,6 +73,11 @@ class SourceStats:
         if len(arrivals) < 2 or arrivals[-1] <= arrivals[0]:
             return 0.0
         return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
+
+    @property
+    def period_ns(self) -> float:
+        """From one frame to the next, lately; a usual one while that cannot be said."""
+        return 1e9 / (self.fps or _USUAL_FPS)
 
     @property
     def reconnects(self) -> int:
