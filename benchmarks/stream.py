@@ -15,7 +15,7 @@ as soon as it is measured:
 - still: one frame of a clip with noise of sigma 2 anew each time: how often the engine runs, and without
   reuse the mean difference of consecutive results over that of bicubic ones.
 - reuse: clips with reuse against the same without.
-- memory: a camera that breaks off again and again, for so many frames and so often.
+- memory: a camera that breaks off again and again, for so many frames and so often, in a process of its own.
 
 --pictures DIR writes frames in time order besides, to be looked at for flicker and seams.
 """
@@ -34,6 +34,7 @@ import cv2
 import stream_rows as rows
 from pipeline_report import HEADS, cells
 from stream_carried import carried
+from stream_memory import memory
 from stream_report import FORMAT, KIND
 
 from idrn_trt.bench.machine import cpu, versions
@@ -83,7 +84,9 @@ def main() -> int:
         "overhead": lambda: rows.overhead(clips[0], engine, args.threads, 10_000, detector),
         "still": lambda: rows.still(clips[0], engine, args.still_frames, detector),
         "reuse": lambda: rows.reuse(clips[: args.clips], engine, detector),
-        "memory": lambda: rows.memory(clips[0], engine, args.frames, args.reconnects, detector),
+        "memory": lambda: memory(
+            clips[0], args.model, args.threads, args.frames, args.reconnects, detector
+        ),
     }
     done = []
     for name in args.rows:

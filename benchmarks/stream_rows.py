@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -16,14 +15,11 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pipeline_memory import LOOKS, own_memory_mib
 from pipeline_report import row
 
 from idrn_trt.engines.base import Engine
-from idrn_trt.errors import SourceError
 from idrn_trt.faces.find import Finder
 from idrn_trt.faces.layout import background
-from idrn_trt.streaming import backoff
 from idrn_trt.streaming.options import StreamOptions
 from idrn_trt.streaming.stats import StreamStats
 from idrn_trt.streaming.stream import Stream
@@ -76,30 +72,6 @@ class Frames:
 
     def close(self) -> None:
         """See Source."""
-
-
-class BreaksOff(Frames):
-    """A camera that is lost after every `every` frames.
-
-    It gives a frame once the last is dealt with, which `dealt_with` tells it, so that none is dropped.
-    """
-
-    live = True
-
-    def __init__(self, pictures: list[UInt8], every: int) -> None:
-        super().__init__(pictures, every)
-        self.name = "breaks off"
-        self.dealt_with = threading.Event()
-        self.dealt_with.set()
-
-    def read(self) -> SourceFrame | None:
-        """See Source."""
-        self.dealt_with.wait()
-        frame = super().read()
-        if frame is None:
-            raise SourceError("broken off")
-        self.dealt_with.clear()
-        return SourceFrame(frame.rgb)
 
 
 class Appears(Frames):
@@ -347,35 +319,6 @@ def reuse(clips: list[Path], engine: Engine, detector: str) -> Rows:
     yield row(
         "moving clips: 60 dB less the PSNR of reuse against none", 60 - psnr, "dB", 20.0,
         psnr_dB=round(psnr, 2), saved_percent=round(100 * reused / max(1, faces), 1), faces=faces,
-    )  # fmt: skip
-
-
-def memory(clip: Path, engine: Engine, frames: int, reconnects: int, detector: str) -> Rows:
-    """Memory of the process's own over many frames and reconnects of a camera."""
-    pictures = [
-        np.asarray(cv2.resize(picture, (160, 120), interpolation=cv2.INTER_AREA), np.uint8)
-        for picture in pictures_of(clip, 1, 60)
-    ]
-    backoff.FIRST_S = backoff.LONGEST_S = 0.001
-    source = BreaksOff(pictures, max(1, frames // reconnects))
-    upscaler = Upscaler(engine=engine, detector=detector, min_face_px=16)
-    stream = Stream([source], [Null()], upscaler=upscaler, options=StreamOptions(carry=True))
-    counts = stream.stats.sources[0]
-    seen_mib: list[float] = []
-
-    def look(_result: StreamResult) -> None:
-        if counts.results % max(1, frames // LOOKS) == 0:
-            seen_mib.append(own_memory_mib())
-        if counts.results >= frames and counts.reconnects >= reconnects:
-            stream.stop()
-        source.dealt_with.set()
-
-    stream.run(look)
-    warm = seen_mib[len(seen_mib) // 10]
-    yield row(
-        f"memory over {counts.results:,} frames and {counts.reconnects:,} reconnects",
-        max(0.0, float(np.median(seen_mib[-5:])) - warm), "MiB", 5.0,
-        after_a_tenth_MiB=round(warm, 2), most_MiB=round(max(seen_mib), 2), faces=counts.faces,
     )  # fmt: skip
 
 

@@ -129,6 +129,21 @@ def test_what_does_not_change_is_not_looked_at() -> None:
     assert 1 <= detector.looks - looks <= 3
 
 
+def test_a_late_frame_is_not_searched_but_the_next_is() -> None:
+    """Where every frame is late, every second one is looked at; in between faces are where they were."""
+    detector = Spots()
+    finder = Finder(detector, live=True)
+    finder.find(spot(20, 100), 0.0, never)
+    searched = []
+    for k in range(1, 9):
+        before = detector.looks
+        (track,) = finder.find(spot(20 + 4 * k, 100), k / 25, never, late=True)
+        searched.append(detector.looks > before)
+        seen_at = k if searched[-1] else k - 1
+        assert abs(track.face.box.x - (20 + 4 * seen_at)) < 2
+    assert searched == [False, True] * 4
+
+
 def looks(monkeypatch: pytest.MonkeyPatch, look_s: float, seconds: int) -> list[int]:
     """How many tiles of each frame of 1920x1080 at 30 frames/s are looked at when a look takes look_s."""
 
