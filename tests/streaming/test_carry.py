@@ -238,12 +238,24 @@ def lane() -> Lane:
     return Lane(upscaler(Held()), options, SourceStats("camera"), live=True)
 
 
-def captured(number: int, picture: UInt8) -> Captured:
-    """A live frame."""
+def captured(number: int, picture: UInt8, *, late: bool = False) -> Captured:
+    """A live frame; one that is not late never becomes so, however slow the machine."""
+    an_hour_ns = 3600 * 10**9
+    captured_ns = time.perf_counter_ns() + (-an_hour_ns if late else an_hour_ns)
     return Captured(
-        source=0, number=number, time=Fraction(number, 25), captured_s=0.0, captured_ns=0,
+        source=0, number=number, time=Fraction(number, 25), captured_s=0.0, captured_ns=captured_ns,
         live=True, rgb=picture,
     )  # fmt: skip
+
+
+def test_in_a_late_frame_faces_are_where_they_were(lane: Lane) -> None:
+    """There is no time to look for them; in the next there is, late or not."""
+    lane.prepare(captured(0, spot(50, 60)))
+    boxes = [
+        lane.prepare(captured(number, spot(58, 60), late=True)).faces[0][1].box.x
+        for number in (1, 2)
+    ]
+    assert boxes == [50, 58]
 
 
 def test_a_face_that_has_not_changed_keeps_its_picture(lane: Lane) -> None:
