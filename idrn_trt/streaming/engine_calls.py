@@ -50,6 +50,11 @@ class EngineCalls:
         """Whether a call was begun that has not been taken."""
         return self._call is not None
 
+    @property
+    def under_way_ns(self) -> int:
+        """For how long the call has been begun that has not been taken; 0 while not busy."""
+        return time.perf_counter_ns() - self._begin_ns if self.busy else 0
+
     def expected_ns(self, asked: Sequence[Asked]) -> float:
         """How long a call for these may take, by those before it; 0 before the first."""
         return self._ns_a_pixel * sum(one.window.pixels for one in asked)

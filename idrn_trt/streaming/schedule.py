@@ -16,8 +16,12 @@ from idrn_trt.upscaler import Upscaler
 # lies in the mailbox, and is taken before one more would replace it.
 _PATIENCE = 1.5
 # One that is as old as this before it is the network's turn is late: the network then rests for as long as
-# its last call took, since it slows down all that a frame goes through.
+# its last call took, since it slows down all that a frame goes through, but no longer than this.
 _LATE = 1.0
+_LONGEST_REST_NS = 250e6
+# A call that is under way for longer is waited for, and frames are lost: else there might be no clear face
+# where something else, as an encoder, keeps the cores busy.
+_LONGEST_CALL_NS = 1e9
 # What is not done while frames wait takes about so long: of many faces a few at a time, the oldest first, so
 # that all become new in turn.
 _TURN_NS = 100e6
@@ -56,8 +60,7 @@ class Schedule:
             self._wanted[frame.source] = [one for one in asked if one.source == frame.source]
         limit_ns = self._limit_ns(frames)
         ended_ms = 0.0
-        # What is under way is of earlier frames: one that asks for nothing need not wait for it.
-        if self._calls.busy and self._calls.done_by(limit_ns if asked else 0, more=asked):
+        if self._calls.busy and self._has_ended(asked, limit_ns):
             ended_ms += self._hand_over()
         if asked and not self._calls.busy and self._may_begin(frames):
             self._begin(asked, limit_ns)
@@ -73,6 +76,13 @@ class Schedule:
     def close(self) -> None:
         """Wait for a call that is under way, whatever becomes of it."""
         self._calls.close()
+
+    def _has_ended(self, asked: Sequence[Asked], limit_ns: float) -> bool:
+        """Whether the call has ended that was begun for earlier frames."""
+        if self._calls.under_way_ns > _LONGEST_CALL_NS:
+            return self._calls.done_by(math.inf)
+        # One that asks for nothing need not wait for it.
+        return self._calls.done_by(limit_ns if asked else 0, more=asked)
 
     def _limit_ns(self, frames: Sequence[Captured]) -> float:
         """Until when these may wait for the network: none gets too old, and none behind them is lost."""
@@ -92,7 +102,7 @@ class Schedule:
     def _may_begin(self, frames: Sequence[Captured]) -> bool:
         now_ns = time.perf_counter_ns()
         late = self._may_go_on(frames) and now_ns > self._age_ns(frames, _LATE)
-        return not late or now_ns - self._ended_ns >= self._took_ns
+        return not late or now_ns - self._ended_ns >= min(self._took_ns, _LONGEST_REST_NS)
 
     def _age_ns(self, frames: Sequence[Captured], periods: float) -> float:
         """When the first of the frames is so old, by time.perf_counter_ns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import threading
 import time
 from fractions import Fraction
@@ -15,6 +16,7 @@ import pytest
 from players import Endless, Held, Kept, Played, Spots, spot, wait_until
 
 from idrn_trt.errors import DeviceError, OptionError
+from idrn_trt.streaming import schedule
 from idrn_trt.streaming.feeder import Captured
 from idrn_trt.streaming.lane import Lane
 from idrn_trt.streaming.options import StreamOptions
@@ -229,6 +231,12 @@ def test_a_camera_of_another_size_shows_other_faces() -> None:
     ]
     assert tracks[0]
     assert tracks[0].isdisjoint(tracks[1])
+
+
+@pytest.fixture(autouse=True)
+def _never_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a call is held, frames do not begin to wait for it."""
+    monkeypatch.setattr(schedule, "_LONGEST_CALL_NS", math.inf)
 
 
 @pytest.fixture

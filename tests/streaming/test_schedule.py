@@ -87,6 +87,12 @@ def held() -> Iterator[Rig]:
     rig.schedule.close()
 
 
+@pytest.fixture(autouse=True)
+def _never_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a call is held."""
+    monkeypatch.setattr(module, "_LONGEST_CALL_NS", math.inf)
+
+
 @pytest.fixture
 def _never_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is that the tests run on."""
@@ -121,6 +127,17 @@ def test_a_live_frame_waits_for_a_quick_network(sleeping: Rig) -> None:
         sleeping.make()
         assert not sleeping.busy
         assert sleeping.stats.engine_windows == count
+
+
+def test_a_call_that_takes_too_long_is_waited_for(
+    sleeping: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a live frame that asks for nothing: else no face might ever be made on a busy machine."""
+    captured = sleeping.make().captured
+    assert sleeping.busy
+    monkeypatch.setattr(module, "_LONGEST_CALL_NS", 0)
+    assert sleeping.schedule.make([], [aged(captured, 0.0)]) > 0
+    assert sleeping.made()
 
 
 def test_a_frame_that_asks_for_nothing_waits_for_nothing(held: Rig) -> None:
