@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pipeline_report import row
-from stream_rows import Rows, bicubic, ran
+from stream_rows import Difference, Rows, bicubic, ran
 
 from idrn_trt.engines.base import Engine
 from idrn_trt.faces.window import CONTEXT_PX
@@ -25,22 +23,6 @@ UInt8 = npt.NDArray[np.uint8]
 SAMPLED = 5
 
 
-class _Error:
-    """The mean square of what differs, over pictures of any size."""
-
-    def __init__(self) -> None:
-        self._squares = 0
-        self._values = 0
-
-    def add(self, one: UInt8, other: UInt8) -> None:
-        self._squares += int((cv2.absdiff(one, other).astype(np.int64) ** 2).sum())
-        self._values += one.size
-
-    @property
-    def psnr(self) -> float:
-        return 10 * math.log10(255**2 * self._values / self._squares) if self._squares else 99.0
-
-
 def carried(clips: list[Path], engine: Engine, seconds: float, detector: str) -> Rows:
     """Clips played at their own pace, against the network's picture of the same pixels.
 
@@ -48,7 +30,7 @@ def carried(clips: list[Path], engine: Engine, seconds: float, detector: str) ->
     that is ever shown, at the model's scale.
     """
     upscaler = Upscaler(engine=engine, detector=detector)
-    pictures, windows, plain = _Error(), _Error(), _Error()
+    pictures, windows, plain = Difference(), Difference(), Difference()
     faces = all_faces = 0
     for clip in clips:
         sampled: list[StreamResult] = []

@@ -102,6 +102,24 @@ class Appears(Frames):
         return picture
 
 
+class Difference:
+    """How far pictures of any size differ, all together."""
+
+    def __init__(self) -> None:
+        self._squares = 0
+        self._values = 0
+
+    def add(self, one: UInt8, other: UInt8) -> None:
+        """Count two pictures of one shape."""
+        self._squares += int((cv2.absdiff(one, other).astype(np.int64) ** 2).sum())
+        self._values += one.size
+
+    @property
+    def psnr(self) -> float:
+        """Their PSNR in dB; 99 where nothing differs."""
+        return 10 * math.log10(255**2 * self._values / self._squares) if self._squares else 99.0
+
+
 def ran(
     sources: list[Source], upscaler: Upscaler, on_result: Callable[[StreamResult], None] | None = None,
     **options: Any,
@@ -297,7 +315,8 @@ def bicubic(lr: UInt8, sr: UInt8) -> UInt8:
 
 def reuse(clips: list[Path], engine: Engine, detector: str) -> Rows:
     """Moving clips with reuse against the same without: the noise that reuse adds, as 60 - PSNR in dB."""
-    squares = pixels = reused = faces = 0
+    difference = Difference()
+    reused = faces = 0
     for clip in clips:
         kept: list[list[UInt8]] = []
         for on in (False, True):
@@ -313,12 +332,10 @@ def reuse(clips: list[Path], engine: Engine, detector: str) -> Rows:
         reused += stats.sources[0].reused
         faces += stats.sources[0].faces
         for one, other in zip(*kept, strict=True):
-            squares += int((cv2.absdiff(one, other).astype(np.int64) ** 2).sum())
-            pixels += one.size
-    psnr = 10 * math.log10(255**2 * pixels / squares) if squares else 99.0
+            difference.add(one, other)
     yield row(
-        "moving clips: 60 dB less the PSNR of reuse against none", 60 - psnr, "dB", 20.0,
-        psnr_dB=round(psnr, 2), saved_percent=round(100 * reused / max(1, faces), 1), faces=faces,
+        "moving clips: 60 dB less the PSNR of reuse against none", 60 - difference.psnr, "dB", 20.0,
+        psnr_dB=round(difference.psnr, 2), saved_percent=round(100 * reused / max(1, faces), 1), faces=faces,
     )  # fmt: skip
 
 

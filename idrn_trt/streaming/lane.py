@@ -55,16 +55,23 @@ class _Made:
 class Lane:
     """One source's tracks, and what was made of them.
 
-    live: its frames do not wait. The upscaler is the worker's, and only its thread may call this.
+    live: its frames do not wait. carry: nor for the network, so that its detail is needed. The upscaler is
+    the worker's, and only its thread may call this.
     """
 
     def __init__(
-        self, upscaler: Upscaler, options: StreamOptions, stats: SourceStats, *, live: bool
+        self,
+        upscaler: Upscaler,
+        options: StreamOptions,
+        stats: SourceStats,
+        *,
+        live: bool,
+        carry: bool,
     ) -> None:
         self._upscaler = upscaler
         self.live = live
         self._reuse = options.reuse
-        self._carry = options.carry and live
+        self._carry = carry and live
         self._stats = stats
         self._whole = options.view != "faces"
         self._canvas = Canvas(options.view, upscaler.engine.spec.scale)

@@ -88,12 +88,12 @@ class Schedule:
         """Until when these may wait for the network: none gets too old, and none behind them is lost."""
         if not self._may_go_on(frames):
             return math.inf
-        others_ns = [
+        periods_ns = [
             self._period_ns(source)
             for source, lane in enumerate(self._lanes)
             if lane.live and self._stats.sources[source].state == "playing"
         ]
-        behind_ns = time.perf_counter_ns() + _PATIENCE * min(others_ns, default=math.inf)
+        behind_ns = time.perf_counter_ns() + _PATIENCE * min(periods_ns, default=math.inf)
         return min(self._age_ns(frames, _PATIENCE), behind_ns)
 
     def _may_go_on(self, frames: Sequence[Captured]) -> bool:

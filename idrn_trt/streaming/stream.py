@@ -94,7 +94,8 @@ class Stream:
         for sink in self._sinks:
             tap = self._tap(sink.name, sink.source)
             self._outlets.append(Outlet(sink, tap, fail=self._fail, enough=self.stop))
-        lanes = [self._lane(place) for place in range(len(self._sources))]
+        carry = self._options.carry and shown and self._has_live()
+        lanes = [self._lane(place, carry=carry) for place in range(len(self._sources))]
         self._worker = Worker(
             self._frames,
             lanes,
@@ -102,7 +103,7 @@ class Stream:
             self.stats,
             self._options.batch_wait_ms / 1e3,
             shown=shown,
-            carry=self._options.carry and shown and self._has_live(),
+            carry=carry,
             max_fps=self._options.max_fps,
             warm=self._has_live(),
             ready=self._ready,
@@ -186,7 +187,7 @@ class Stream:
         self._taps.append(Tap(stats, len(self._sources), source))
         return self._taps[-1]
 
-    def _lane(self, place: int) -> Lane:
+    def _lane(self, place: int, *, carry: bool) -> Lane:
         """What belongs to one source: its lane, and the feeder that reads it."""
         source, stats, options = self._sources[place], self.stats.sources[place], self._options
         self._feeders.append(
@@ -202,7 +203,7 @@ class Stream:
             )
         )
         live = source.live or options.realtime
-        return Lane(self._upscaler, options, stats, live=live)
+        return Lane(self._upscaler, options, stats, live=live, carry=carry)
 
     def _deliver(self, result: StreamResult, live: bool) -> None:  # noqa: FBT001 (as Deliver)
         for tap in self._taps:

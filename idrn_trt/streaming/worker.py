@@ -72,10 +72,10 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            if self._warm:
-                engines_own = computing(self._warm_up)
-                if self._carry:
-                    step_back(engines_own)
+            if self._warm and self._carry:
+                step_back(computing(self._warm_up))
+            elif self._warm:
+                self._warm_up()
             self._stats.begin()
             self._ready.set()
             while frames := self._mailbox.take(self._linger_s):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import math
 import shutil
@@ -119,18 +118,6 @@ def test_a_damaged_result_is_refused(text: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError, match=r"'found\.json' is no result of benchmarks/paper/"):
         _report.read(path)
-
-
-@pytest.fixture(name="tables")
-def _tables() -> ModuleType:
-    """benchmarks/tables.py as a module."""
-    script = ROOT / "benchmarks" / "tables.py"
-    spec = importlib.util.spec_from_file_location("benchmark_tables", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_results_follow_from_the_json(

@@ -243,7 +243,7 @@ def _never_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 def lane() -> Lane:
     """One whose frames are prepared and finished by the test."""
     options = StreamOptions(carry=True, detect_every=1)
-    return Lane(upscaler(Held()), options, SourceStats("camera"), live=True)
+    return Lane(upscaler(Held()), options, SourceStats("camera"), live=True, carry=True)
 
 
 def captured(number: int, picture: UInt8, *, late: bool = False) -> Captured:

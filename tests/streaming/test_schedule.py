@@ -44,7 +44,7 @@ class Rig:
     def __post_init__(self) -> None:
         upscaler = Upscaler(engine=self.engine, detector=Spots(), frame_scale=1)
         options = StreamOptions(carry=self.carry, reuse=False, detect_every=1)
-        self.lane = Lane(upscaler, options, self.stats.sources[0], live=True)
+        self.lane = Lane(upscaler, options, self.stats.sources[0], live=True, carry=self.carry)
         self.schedule = Schedule(upscaler, [self.lane], self.stats, carry=self.carry)
 
     def make(self, picture: UInt8 = ONE, *, live: bool = True, age_s: float = 0.0) -> Prepared:
